@@ -1,0 +1,119 @@
+"""The one registry: which techniques exist, their parameters and where their two implementations live.
+
+A technique is known by name here, in its sampler file, in its oracle file and in its golden row, nowhere else. The two
+implementations are named as strings so that reading the registry loads neither.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from samplerfuzz.core.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One sampling parameter.
+
+    Attributes:
+      name: the field's standard name.
+      kind: "real", "integer", or "bias" (a mapping token id -> addend).
+      common: closed range in which refusing is a finding; an upper end of inf means the vocabulary size for integers.
+      neutral: the value that switches the technique off (None: it cannot be).
+      edges: values worth throwing, beyond the ends of `common`.
+    """
+
+    name: str
+    kind: str = "real"
+    common: tuple[float, float] = (0.0, 1.0)
+    neutral: float | None = None
+    edges: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Technique:
+    """One sampling technique: a stage of a chain.
+
+    Attributes:
+      name: the stage name, as it stands in a target's `order`.
+      parameters: its parameters; the first one decides whether the stage is present.
+      sampler: "module:attribute" of the JAX stage constructor (keyword arguments: the parameter names).
+      oracle: "module:attribute" of its float64 twin.
+      reads_history: whether it needs the tokens so far.
+      summary: one line for `samplerfuzz ls` and `explain`.
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    sampler: str
+    oracle: str
+    reads_history: bool = False
+    summary: str = ""
+
+
+def _technique(name: str, *parameters: Parameter, module: str = "", reads_history: bool = False, summary: str = "") -> Technique:
+    module = module or name
+    return Technique(
+        name=name,
+        parameters=parameters,
+        sampler=f"samplerfuzz.samplers.{module}:{name}",
+        oracle=f"samplerfuzz.oracle.{module}:{name}",
+        reads_history=reads_history,
+        summary=summary,
+    )
+
+
+def _p(name: str, lo: float, hi: float, neutral: float | None, *edges: float, kind: str = "real") -> Parameter:
+    return Parameter(name=name, kind=kind, common=(lo, hi), neutral=neutral, edges=edges)
+
+
+_WINDOW = _p("penalty_last_n", 1, 64, -1, 0, -1, 1, 2, kind="integer")
+
+# fmt: off
+TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
+    _technique("logit_bias", _p("logit_bias", -100, 100, None, kind="bias"), summary="add a number to chosen tokens"),
+    _technique("repetition_penalty", _p("repetition_penalty", 1, 2, 1, 0.5, 1e-6, 1e6, 0, -1), _WINDOW, module="penalties", reads_history=True, summary="seen tokens: positive logits divided, the others multiplied"),
+    _technique("presence_penalty", _p("presence_penalty", -2, 2, 0, 100, -100), _WINDOW, module="penalties", reads_history=True, summary="seen tokens: minus a constant"),
+    _technique("frequency_penalty", _p("frequency_penalty", -2, 2, 0, 100, -100), _WINDOW, module="penalties", reads_history=True, summary="seen tokens: minus a constant a time"),
+    _technique("temperature", _p("temperature", 0.001, 2, 1, 0, -0.001, -1, -0.0, 1e-6, 1e-20, 1e-38, 1e-45, 0.01, 100, 1e9, 1e38, inf, -inf), summary="divide the logits; 0 is greedy, negative inverts"),
+    _technique("top_n_sigma", _p("top_n_sigma", 0.01, 5, 0, 1e-6, 100, -1), summary="keep what lies within n standard deviations of the maximum"),
+    _technique("top_k", _p("top_k", 1, inf, 0, 0, -1, -5, 2**31 - 1, kind="integer"), summary="keep the k largest"),
+    _technique("typical_p", _p("typical_p", 0.001, 1, 1, 1e-8, 0, -1, 2), summary="keep the tokens whose surprisal is nearest the entropy"),
+    _technique("top_p", _p("top_p", 0.001, 1, 1, 1e-8, 1 - 1e-7, 0, -1, 2), summary="keep the smallest set of probability at least p"),
+    _technique("min_p", _p("min_p", 0, 1, 0, 1e-8, -1, 2), summary="keep what has at least a share of the largest probability"),
+    _technique("xtc", _p("xtc_threshold", 0.01, 1, 1, 0, 0.5, -1, 2), _p("xtc_probability", 0, 1, 0, -1, 2), summary="sometimes remove all top choices but the least probable"),
+)}
+# fmt: on
+
+
+def technique(name: str) -> Technique:
+    """Return the technique `name`; raise UsageError with the nearest known names."""
+    if name in TECHNIQUES:
+        return TECHNIQUES[name]
+    raise UsageError(f"unknown stage {name!r}; {_nearest(name, TECHNIQUES)}")
+
+
+def parameter_owners() -> dict[str, tuple[Technique, ...]]:
+    """Map every parameter name to the techniques that read it."""
+    owners: dict[str, tuple[Technique, ...]] = {}
+    for item in TECHNIQUES.values():
+        for parameter in item.parameters:
+            owners[parameter.name] = (*owners.get(parameter.name, ()), item)
+    return owners
+
+
+def load(path: str) -> Any:
+    """Import "module:attribute"."""
+    module, _, attribute = path.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return (f"did you mean {close[0]!r}? " if close else "") + "known: " + ", ".join(known)
