@@ -1,0 +1,107 @@
+"""One call of a target: everything it is given, exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from samplerfuzz.core.floats import decode, encode
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Inputs of one call.
+
+    Attributes:
+      logits: [B, V] float32.
+      parameters: name -> [B] float64 array; `logit_bias` -> list of B dicts. A scalar contract gets equal entries.
+      history: B integer arrays, or None.
+      prompt_length: [B] how many of the history tokens belong to the prompt.
+      seeds: [B] int64, or None; a scalar contract gets the first.
+      u: [B] float64 in [0, 1), or None.
+      regime: how the logits were made.
+      strategy: how the parameters were made.
+    """
+
+    logits: np.ndarray
+    parameters: dict[str, Any] = field(default_factory=dict)
+    history: tuple[np.ndarray, ...] | None = None
+    prompt_length: np.ndarray | None = None
+    seeds: np.ndarray | None = None
+    u: np.ndarray | None = None
+    regime: str = ""
+    strategy: str = ""
+
+    @property
+    def rows(self) -> int:
+        """Number of rows B."""
+        return int(self.logits.shape[0])
+
+    @property
+    def vocabulary(self) -> int:
+        """Vocabulary size V."""
+        return int(self.logits.shape[1])
+
+    def take(self, rows: list[int] | np.ndarray) -> Case:
+        """Return the case of some rows, in the order given."""
+        rows = np.asarray(rows, np.int64)
+
+        def pick(value: Any) -> Any:
+            return [value[r] for r in rows] if isinstance(value, list) else value[rows]
+
+        return replace(
+            self,
+            logits=self.logits[rows],
+            parameters={name: pick(value) for name, value in self.parameters.items()},
+            history=None if self.history is None else tuple(self.history[r] for r in rows),
+            prompt_length=None if self.prompt_length is None else self.prompt_length[rows],
+            seeds=None if self.seeds is None else self.seeds[rows],
+            u=None if self.u is None else self.u[rows],
+        )
+
+    def with_(self, **changes: Any) -> Case:
+        """Return a copy with some fields replaced."""
+        return replace(self, **changes)
+
+    def counts(self, stage: str) -> np.ndarray:
+        """Return [B, V] how often each id inside the vocabulary occurs in the window `penalty_last_n` of `stage`."""
+        counts = np.zeros(self.logits.shape)
+        for row, ids in enumerate(self.history or ()):
+            window = self.parameters.get("penalty_last_n")
+            n = -1 if window is None else int(window[row])
+            tail = ids if n < 0 else ids[len(ids) - min(n, len(ids)) :]
+            inside = tail[(tail >= 0) & (tail < self.vocabulary)]
+            np.add.at(counts[row], inside.astype(np.int64), 1)
+        return counts
+
+    def to_json(self) -> dict[str, Any]:
+        """Return exact JSON-ready data."""
+        return {
+            "logits": encode(self.logits.astype(np.float64)),
+            "parameters": encode(self.parameters),
+            "history": None if self.history is None else [ids.tolist() for ids in self.history],
+            "prompt_length": None if self.prompt_length is None else self.prompt_length.tolist(),
+            "seeds": None if self.seeds is None else self.seeds.tolist(),
+            "u": None if self.u is None else encode(self.u),
+            "regime": self.regime,
+            "strategy": self.strategy,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Case:
+        """Invert `to_json`."""
+        return cls(
+            logits=np.array(decode(data["logits"]), np.float32).reshape(len(data["logits"]), -1),
+            parameters={
+                name: [{int(k): v for k, v in row.items()} for row in decode(value)] if name == "logit_bias" else np.array(decode(value), np.float64)
+                for name, value in data["parameters"].items()
+            },
+            history=None if data["history"] is None else tuple(np.array(ids, np.int64) for ids in data["history"]),
+            prompt_length=None if data["prompt_length"] is None else np.array(data["prompt_length"], np.int64),
+            seeds=None if data["seeds"] is None else np.array(data["seeds"], np.int64),
+            u=None if data["u"] is None else np.array(decode(data["u"]), np.float64),
+            regime=data.get("regime", ""),
+            strategy=data.get("strategy", ""),
+        )

@@ -1,0 +1,30 @@
+"""min-p: p_i >= a · p_max, that is z_i >= max z + ln a (Nguyen et al., arXiv 2407.01082).
+
+a <= 0 is off; a > 1 keeps the maximum (reading 0) or is off (reading 1). `>=` or `>` differ only within rounding.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from samplerfuzz.oracle.belief import Belief
+
+READINGS = 2
+
+
+def min_p(belief: Belief, *, min_p: np.ndarray, reading: int = 0) -> Belief:
+    """Keep what has at least the share `min_p` [R] of the largest probability."""
+    off = (min_p <= 0) | ((min_p > 1) & (reading == 1))
+    share = np.clip(np.where(off, 1.0, min_p), 1e-300, 1.0)
+    low, high = belief.bounds()
+    peak_low = np.where(belief.must, low, -np.inf).max(-1, keepdims=True)
+    peak_high = high.max(-1, keepdims=True)
+    band = 16 * belief.arithmetic.unit * (1 + np.abs(np.log(share))) + 4e-6
+    cut = np.log(share)[:, None]
+    with np.errstate(invalid="ignore"):
+        removed = high < peak_low + cut - band[:, None]
+        top = low >= high.max(-1, keepdims=True)
+        kept = (low > peak_high + cut + band[:, None]) | top
+    only = belief.possible.sum(-1) == 1
+    kept |= only[:, None]
+    return belief.narrowed(kept=kept, removed=removed, least=1).where(~off, belief)

@@ -1,0 +1,49 @@
+"""Temperature: z / T for every real T; 0 is greedy, negative inverts, ±∞ is uniform over the allowed set (Kauffman 2023 for T < 0).
+
+A mask is applied after the division: a masked token stays masked. Reading 1 treats T <= 0 as greedy (llama.cpp) and
+reading 0 divides. NaN has no reading.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from samplerfuzz.oracle.belief import Belief
+
+READINGS = 2
+
+
+def temperature(belief: Belief, *, temperature: np.ndarray, reading: int = 0) -> Belief:
+    """Divide by `temperature` [R]."""
+    greedy = (temperature == 0) | ((temperature < 0) & (reading == 1)) | ((np.abs(temperature) < 1.2e-38) & (temperature > 0) & (reading == 1))
+    t = np.where(greedy, 1.0, temperature)
+    possible = belief.possible
+    z = np.where(possible, belief.z, 0.0)
+    arithmetic = belief.arithmetic
+    best_high = np.where(possible, z, -np.inf).max(-1, keepdims=True)
+    best_low = np.where(possible, z, np.inf).min(-1, keepdims=True)
+    reference = np.where(t[:, None] > 0, best_high, best_low)
+    reference = np.where(np.isfinite(reference), reference, 0.0)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        scaled = np.clip((z - reference) / t[:, None], -1e300, 0)
+        scaled = np.where(np.isnan(scaled), 0.0, scaled)
+        magnitude = np.abs(z) / np.abs(t[:, None]) + np.abs(reference) / np.abs(t[:, None])
+        error = belief.error / np.abs(t[:, None]) + 4 * arithmetic.unit * np.where(np.isfinite(magnitude), magnitude, 1e300)
+    same = z == reference
+    error = np.where(same & (belief.error == 0), 0.0, error)
+    # beyond the largest finite number the order among the losers is lost, not the winner
+    error = np.where((scaled < -arithmetic.largest / 64) & ~same, np.maximum(error, np.abs(scaled) - 200), error)
+    error = np.where(np.isinf(t)[:, None], 0.0, error)
+    divided = belief.replaced(z=np.where(possible, scaled, -np.inf), error=np.where(possible, error, 0.0))
+    return divided.where(~greedy, _greedy(belief))
+
+
+def _greedy(belief: Belief) -> Belief:
+    """Keep the arg-max; ties and what rounding may tie are free."""
+    low, high = belief.bounds()
+    floor = np.where(belief.must, low, -np.inf).max(-1, keepdims=True)
+    removed = high < floor
+    winner = belief.possible & ~removed
+    alone = winner.sum(-1, keepdims=True) == 1
+    result = belief.narrowed(kept=winner & alone, removed=removed, least=1)
+    return result.replaced(greedy=np.ones_like(belief.greedy), least=np.ones_like(belief.least))

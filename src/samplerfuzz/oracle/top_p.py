@@ -1,0 +1,43 @@
+"""top-p: the smallest prefix of p, sorted descending, whose mass is at least P (Holtzman et al. 2020).
+
+A token stays iff the mass before it is below P: the crossing token stays. P >= 1 is off. P <= 0 keeps the arg-max
+(reading 0) or is off (reading 1). The mass is measured on what the earlier stages left.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from samplerfuzz.oracle.belief import Belief, prefix_mass
+
+READINGS = 2
+
+
+def top_p(belief: Belief, *, top_p: np.ndarray, reading: int = 0) -> Belief:
+    """Keep the nucleus of mass `top_p` [R]."""
+    low, high = belief.bounds()
+    return keep_prefix(belief, low, high, np.where((top_p <= 0) & (reading == 1), 1.0, top_p))
+
+
+def keep_prefix(belief: Belief, low_key: np.ndarray, high_key: np.ndarray, mass: np.ndarray) -> Belief:
+    """Keep the smallest prefix, by descending key, of at least `mass` [R]; mass >= 1 is off but for rounding."""
+    band = belief.arithmetic.mass_band(belief.z.shape[-1])
+    least, most = prefix_mass(belief, low_key, high_key)
+    target = np.clip(mass, 0.0, 1.0)[:, None]
+    first = ~(least > 0)
+    surely_first = ~(most > 0)
+    kept = (most < target - band) | surely_first
+    removed = (least >= target + band) & ~first
+    removed |= (target <= 0) & (least > 0)
+    off = (mass >= 1)[:, None]
+    # at P = 1 a float sum may reach 1 before the last tokens: their mass is within the band
+    kept = kept | (off & (most < 1 - band))
+    count = _fewest(belief, target[:, 0] - band)
+    return belief.narrowed(kept=kept, removed=removed & ~off, least=count)
+
+
+def _fewest(belief: Belief, mass: np.ndarray) -> np.ndarray:
+    """Return [R]: fewest tokens of any order that can hold `mass`."""
+    _, ceiling = belief.probabilities()
+    total = np.cumsum(-np.sort(-ceiling, -1), -1)
+    return np.minimum((total < mass[:, None]).sum(-1) + 1, belief.z.shape[-1])

@@ -1,0 +1,38 @@
+"""XTC: among tokens with p >= t remove all but the least probable; nothing if fewer than two (p-e-w, text-generation-webui PR 6335).
+
+The coin of `xtc_probability` makes two readings: fired (0) and not fired (1). t > 0.5 is a no-op. Ties of the least
+probable may be broken in any way, or all be kept.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from samplerfuzz.oracle.belief import Belief, sums_above
+
+READINGS = 2
+
+
+def xtc(belief: Belief, *, xtc_threshold: np.ndarray, xtc_probability: np.ndarray, reading: int = 0) -> Belief:
+    """Remove the top choices but the least probable."""
+    off = (xtc_threshold > 0.5) | (xtc_probability <= 0) | ((xtc_probability < 1) & (reading == 1))
+    bottom, ceiling = belief.probabilities()
+    band = 16 * belief.arithmetic.unit * (1 + xtc_threshold) + 1e-7
+    threshold = xtc_threshold[:, None]
+    low, high = belief.bounds()
+    surely = belief.must & (bottom > threshold + band[:, None])
+    possibly = belief.possible & (ceiling >= threshold - band[:, None])
+    # a token goes when it is a top choice and a less probable top choice remains
+    others_below_surely = _any_below(np.where(surely, high, np.inf), low)
+    others_below_possibly = _any_below(np.where(possibly, low, np.inf), high, inclusive=True, own=possibly)
+    removed = surely & others_below_surely
+    kept = ~possibly | ~others_below_possibly
+    return belief.narrowed(kept=kept, removed=removed, least=1).where(~off, belief)
+
+
+def _any_below(keys: np.ndarray, thresholds: np.ndarray, *, inclusive: bool = False, own: np.ndarray | None = None) -> np.ndarray:
+    """Return [R, V] bool: is there another key below (or at) the threshold?"""
+    ones = np.isfinite(keys) * 1.0
+    with np.errstate(invalid="ignore"):
+        count = sums_above(-keys, ones, -thresholds, inclusive=inclusive)
+    return count - (own if own is not None else 0) > 0

@@ -1,0 +1,88 @@
+"""What the engine knows of a target: a specification and a call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from samplerfuzz.cases import Case
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetSpec:
+    """What a target promises.
+
+    Attributes:
+      name: shown to people.
+      locator: how to name it again on the command line.
+      order: stages in the order applied.
+      parameters: sampling parameters it takes.
+      inputs: which of history, prompt, output, seed, u, state it takes.
+      returns: "logits", "probs", "tokens", or None (told from the first answer).
+      per_row: parameters (and seeds) are arrays [B].
+      negative_temperature: "reject", "greedy" or "invert".
+      zero_temperature: "greedy" or "reject".
+      dtype: arithmetic it declares.
+      joint_mass: what it declares about top-p after another filter (None: nothing).
+      domain: parameter -> (low, high), where refusing is a finding.
+      order_was_assumed: the order was taken from the signature.
+    """
+
+    name: str
+    locator: str
+    order: tuple[str, ...]
+    parameters: tuple[str, ...]
+    inputs: frozenset[str] = frozenset()
+    returns: str | None = None
+    per_row: bool = False
+    negative_temperature: str = "reject"
+    zero_temperature: str = "greedy"
+    dtype: str = "float32"
+    joint_mass: bool | None = None
+    domain: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    order_was_assumed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came back from one call.
+
+    Attributes:
+      kind: "value", "raised", "hang" or "malformed".
+      form: "logits", "probs" or "tokens" for a value.
+      value: [B, V] float64 or [B] int64.
+      message: the exception or what is malformed, one line.
+      mutated: the call changed its `logits` argument.
+    """
+
+    kind: str
+    form: str = ""
+    value: Any = None
+    message: str = ""
+    mutated: bool = False
+
+    def distributions(self) -> np.ndarray:
+        """Return [B, V] float64 probabilities; a row of NaN where the row is poisoned, zeros where it is empty."""
+        value = np.asarray(self.value, np.float64)
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            if self.form == "probs":
+                poisoned = ~np.isfinite(value).all(-1) | (value < 0).any(-1)
+                return np.where(poisoned[:, None], np.nan, value)
+            poisoned = np.isnan(value).any(-1) | np.isposinf(value).any(-1)
+            top = value.max(-1, keepdims=True)
+            weight = np.exp(value - np.where(np.isfinite(top), top, 0))
+            total = weight.sum(-1, keepdims=True)
+            return np.where(poisoned[:, None], np.nan, np.where(total > 0, weight / np.where(total > 0, total, 1), 0.0))
+
+
+class Target(Protocol):
+    """Anything that can be fuzzed."""
+
+    spec: TargetSpec
+
+    def run(self, case: Case) -> Outcome:
+        """Call the target once. Never raises for what the target does."""
+        ...

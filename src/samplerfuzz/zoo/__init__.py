@@ -1,0 +1,15 @@
+"""Defective samplers: each re-creates one documented historical bug on top of a correct chain.
+
+They prove the engine: every one must be found from the plain function alone. Each validates its input like a careful
+library, so that nothing but its one bug can be found. NumPy only.
+
+>>> DEFECTS["LC-01"].target
+'samplerfuzz.zoo.filters:top_p_stops_before_the_crossing_token'
+"""
+
+from samplerfuzz.zoo import batches, chains, draws, filters, masks, penalties, temperatures
+from samplerfuzz.zoo.catalog import Defect, registered
+
+DEFECTS: dict[str, Defect] = registered()
+
+__all__ = ["DEFECTS", "Defect", "batches", "chains", "draws", "filters", "masks", "penalties", "temperatures"]

@@ -1,0 +1,66 @@
+"""Defects of penalties: the sign, the token that is hit, the window, the number of times."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import samplerfuzz as sf
+from samplerfuzz.zoo.catalog import defect
+from samplerfuzz.zoo.correct import (
+    descending,
+    keep_top_k,
+    masked,
+    penalise_repetition,
+    require,
+    require_history,
+    require_logits,
+    require_repetition_penalty,
+)
+
+
+@defect(id="PN-01", source="huggingface/transformers PR #2303, 2019-12-24", kind="penalty sign", expected_checks=("distribution",))
+@sf.target(order=["repetition_penalty"], returns="logits")
+def penalty_divides_negative_logits(logits, history, repetition_penalty):
+    """Seen tokens with a negative logit are divided too, so the penalty makes them more likely."""
+    require_logits(logits)
+    require_repetition_penalty(repetition_penalty)
+    out = logits.astype(np.float64)
+    for row, ids in zip(out, require_history(history, logits)):
+        row[np.unique(ids)] /= repetition_penalty
+    return out
+
+
+@defect(id="PN-03", source="sgl-project/sglang-omni PR #2005, 2026-09-07", kind="double application", expected_checks=("distribution",))
+@sf.target(order=["repetition_penalty"], returns="logits")
+def penalty_is_applied_twice(logits, history, repetition_penalty):
+    """Two layers apply the same penalty, so it counts squared."""
+    require_logits(logits)
+    require_repetition_penalty(repetition_penalty)
+    rows = zip(logits, require_history(history, logits))
+    return np.stack([penalise_repetition(penalise_repetition(row, ids, repetition_penalty), ids, repetition_penalty) for row, ids in rows])
+
+
+@defect(id="KC-01", source="LostRuins/koboldcpp issue #1078, 2024-08-20", kind="stale order", expected_checks=("distribution", "metamorphic"))
+@sf.target(order=["top_k", "presence_penalty"], returns="logits")
+def penalty_hits_the_candidate_at_the_rank(logits, history, top_k, presence_penalty):
+    """The candidates have been sorted, and the penalty is written at the token id instead of at the token's rank."""
+    require_logits(logits)
+    require(-100 <= presence_penalty <= 100, f"presence_penalty must be in [-100, 100], got {presence_penalty}")
+    order = descending(logits)
+    candidates = np.take_along_axis(masked(logits, keep_top_k(logits, top_k)), order, -1)
+    for row, ids in zip(candidates, require_history(history, logits)):
+        row[np.unique(ids)] -= presence_penalty
+    out = np.empty_like(candidates)
+    np.put_along_axis(out, order, candidates, -1)
+    return out
+
+
+@defect(id="OT-10", source="abetlen/llama-cpp-python PR #1295, 2024-03-21", kind="window", expected_checks=("distribution",))
+@sf.target(order=["repetition_penalty"], returns="logits")
+def window_holds_the_first_tokens(logits, history, repetition_penalty, penalty_last_n):
+    """The window of n tokens is read from the beginning of the history instead of from its end."""
+    require_logits(logits)
+    require_repetition_penalty(repetition_penalty)
+    require(penalty_last_n >= -1, f"penalty_last_n must be >= -1, got {penalty_last_n}")
+    rows = zip(logits, require_history(history, logits))
+    return np.stack([penalise_repetition(row, ids if penalty_last_n < 0 else ids[: int(penalty_last_n)], repetition_penalty) for row, ids in rows])
