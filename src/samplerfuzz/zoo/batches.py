@@ -52,7 +52,9 @@ def parameters_stay_in_request_order(logits, temperature, top_k, seed):
     return out
 
 
-@defect(id="EX-05", source="turboderp-org/exllamav2 commit 45d0ddd, 2024-01-02", kind="batch mixing", expected_checks=("rows", "distribution"))
+@defect(
+    id="EX-05", source="turboderp-org/exllamav2 commit 45d0ddd, 2024-01-02", kind="batch mixing", expected_checks=("rows", "distribution")
+)
 @sf.target(order=["repetition_penalty"], returns="logits")
 def every_row_is_penalised_for_the_first_history(logits, history, repetition_penalty):
     """The history of row 0 decides which tokens of every row are penalised."""

@@ -21,7 +21,9 @@ def only_one_filter_is_applied(logits, top_p, min_p, top_k):
     return masked(logits, keep_top_k(logits, top_k))
 
 
-@defect(id="LC-09", source="nobodywho-ooo/nobodywho PR #92, 2025-01-29", kind="parameter mix-up", expected_checks=("support", "distribution"))
+@defect(
+    id="LC-09", source="nobodywho-ooo/nobodywho PR #92, 2025-01-29", kind="parameter mix-up", expected_checks=("support", "distribution")
+)
 @sf.target(order=["min_p"], returns="logits")
 def min_p_runs_top_p(logits, min_p):
     """Min-p is configured and top-p is run with its value."""

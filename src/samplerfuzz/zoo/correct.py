@@ -24,7 +24,9 @@ def require_logits(logits: np.ndarray) -> None:
 
 def require_temperature(temperature: float | np.ndarray) -> None:
     """Refuse what is not a finite number ≥ 0."""
-    require(np.isfinite(temperature).all() and np.all(np.asarray(temperature) >= 0), f"temperature must be finite and >= 0, got {temperature}")
+    require(
+        np.isfinite(temperature).all() and np.all(np.asarray(temperature) >= 0), f"temperature must be finite and >= 0, got {temperature}"
+    )
 
 
 def require_top_p(top_p: float) -> None:
@@ -51,7 +53,8 @@ def require_history(history: Sequence[np.ndarray], logits: np.ndarray) -> list[n
 
 
 def is_off(top_k: int, vocabulary: int) -> bool:
-    """Whether top-k keeps everything."""
+    """Whether top-k keeps everything; refuse what is not a whole number."""
+    require(top_k == int(top_k), f"top_k must be a whole number, got {top_k}")
     return top_k <= 0 or top_k >= vocabulary
 
 

@@ -6,7 +6,17 @@ import numpy as np
 
 import samplerfuzz as sf
 from samplerfuzz.zoo.catalog import defect
-from samplerfuzz.zoo.correct import distribution, draw_by_gumbel, keep_top_k, masked, require, require_logits, require_temperature, softmax, tempered
+from samplerfuzz.zoo.correct import (
+    distribution,
+    draw_by_gumbel,
+    keep_top_k,
+    masked,
+    require,
+    require_logits,
+    require_temperature,
+    softmax,
+    tempered,
+)
 
 _INT32_MAX = np.iinfo(np.int32).max
 

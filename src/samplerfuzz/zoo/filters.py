@@ -11,6 +11,7 @@ from samplerfuzz.zoo.correct import (
     distribution,
     is_off,
     keep_ranks,
+    keep_top_k,
     masked,
     require,
     require_logits,
@@ -37,7 +38,12 @@ def top_p_stops_before_the_crossing_token(logits, temperature, top_p):
     return masked(z, keep_ranks(order, kept, z))
 
 
-@defect(id="OLD-01", source="kingoflolz/mesh-transformer-jax issue #164, 2021-12-02", kind="off by one", expected_checks=("support", "metamorphic"))
+@defect(
+    id="OLD-01",
+    source="kingoflolz/mesh-transformer-jax issue #164, 2021-12-02",
+    kind="off by one",
+    expected_checks=("support", "metamorphic"),
+)
 @sf.target(order=["top_k"], returns="logits")
 def top_k_keeps_one_more(logits, top_k):
     """Top-k removes what ranks above k counted from zero, so k+1 tokens stay."""
@@ -99,7 +105,12 @@ def top_p_without_sorting(logits, top_p):
     return masked(logits, (before < top_p) | (top_p == 1))
 
 
-@defect(id="OLD-05", source="lucidrains/routing-transformer issue #1, 2020-06-04", kind="permutation", expected_checks=("distribution", "metamorphic"))
+@defect(
+    id="OLD-05",
+    source="lucidrains/routing-transformer issue #1, 2020-06-04",
+    kind="permutation",
+    expected_checks=("distribution", "metamorphic"),
+)
 @sf.target(order=["temperature", "top_p"], returns="probs")
 def top_p_gathers_instead_of_scattering(logits, temperature, top_p):
     """The filtered probabilities are gathered by the sort order a second time, so they land on other tokens."""
@@ -114,7 +125,12 @@ def top_p_gathers_instead_of_scattering(logits, temperature, top_p):
     return np.take_along_axis(ranked / ranked.sum(-1, keepdims=True), order, -1)
 
 
-@defect(id="VL-11", source="vllm-project/vllm-ascend PR #4860 review, 2025-12-10", kind="sort direction", expected_checks=("support", "distribution"))
+@defect(
+    id="VL-11",
+    source="vllm-project/vllm-ascend PR #4860 review, 2025-12-10",
+    kind="sort direction",
+    expected_checks=("support", "distribution"),
+)
 @sf.target(order=["top_p"], returns="logits")
 def top_p_keeps_the_tail(logits, top_p):
     """The descending rule is applied to an ascending order, so the least probable tokens stay."""
@@ -133,7 +149,5 @@ def top_k_of_the_whole_vocabulary_is_refused(logits, top_k):
     """A top-k equal to the vocabulary, which filters nothing, is refused."""
     require_logits(logits)
     vocabulary = logits.shape[-1]
-    require(top_k <= 0 or top_k < vocabulary, f"top_k must be in (0, {vocabulary}], got {top_k}")
-    k = int(top_k) if top_k > 0 else vocabulary
-    ranks = np.broadcast_to(np.arange(vocabulary), logits.shape)
-    return masked(logits, keep_ranks(descending(logits), ranks < k, logits))
+    require(top_k <= 0 or not is_off(top_k, vocabulary), f"top_k must be in (0, {vocabulary}], got {top_k}")
+    return masked(logits, keep_top_k(logits, top_k))

@@ -40,7 +40,9 @@ def penalty_is_applied_twice(logits, history, repetition_penalty):
     return np.stack([penalise_repetition(penalise_repetition(row, ids, repetition_penalty), ids, repetition_penalty) for row, ids in rows])
 
 
-@defect(id="KC-01", source="LostRuins/koboldcpp issue #1078, 2024-08-20", kind="stale order", expected_checks=("distribution", "metamorphic"))
+@defect(
+    id="KC-01", source="LostRuins/koboldcpp issue #1078, 2024-08-20", kind="stale order", expected_checks=("distribution", "metamorphic")
+)
 @sf.target(order=["top_k", "presence_penalty"], returns="logits")
 def penalty_hits_the_candidate_at_the_rank(logits, history, top_k, presence_penalty):
     """The candidates have been sorted, and the penalty is written at the token id instead of at the token's rank."""
@@ -63,4 +65,6 @@ def window_holds_the_first_tokens(logits, history, repetition_penalty, penalty_l
     require_repetition_penalty(repetition_penalty)
     require(penalty_last_n >= -1, f"penalty_last_n must be >= -1, got {penalty_last_n}")
     rows = zip(logits, require_history(history, logits))
-    return np.stack([penalise_repetition(row, ids if penalty_last_n < 0 else ids[: int(penalty_last_n)], repetition_penalty) for row, ids in rows])
+    return np.stack(
+        [penalise_repetition(row, ids if penalty_last_n < 0 else ids[: int(penalty_last_n)], repetition_penalty) for row, ids in rows]
+    )

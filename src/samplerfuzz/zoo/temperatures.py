@@ -22,7 +22,9 @@ def maximum_is_not_subtracted_at_one(logits, temperature):
         return e / e.sum(-1, keepdims=True)
 
 
-@defect(id="EX-02", source="turboderp-org/exllamav2 commit dcd1791, 2023-09-21", kind="overflow", expected_checks=("support", "metamorphic"))
+@defect(
+    id="EX-02", source="turboderp-org/exllamav2 commit dcd1791, 2023-09-21", kind="overflow", expected_checks=("support", "metamorphic")
+)
 @sf.target(order=["temperature"], returns="probs", zero_temperature="reject")
 def maximum_is_not_subtracted_when_cold(logits, temperature):
     """A cold distribution is exponentiated as it stands, and z/T overflows float32."""
