@@ -305,8 +305,10 @@ def _near_the_maximum(logits, n, spread):
     out = logits.astype(np.float64)
     for row in out:
         gap = row[np.isfinite(row)] - row.max()
+        with np.errstate(over="ignore"):
+            limit = -n * spread(gap)
         if n > 0:
-            row[row - row.max() < -n * spread(gap)] = -np.inf
+            row[row - row.max() < limit] = -np.inf
     return out
 
 
