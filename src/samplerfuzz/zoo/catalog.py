@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-CHECK_KINDS = ("support", "distribution", "metamorphic", "rows", "seeds", "uniforms", "draws", "state", "contract")
+CHECK_KINDS = ("support", "distribution", "metamorphic", "rows", "seeds", "uniforms", "draws", "contract")
 
 
 @dataclass(frozen=True, kw_only=True)
