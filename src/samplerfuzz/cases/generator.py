@@ -1,0 +1,106 @@
+"""Cases for a target: a regime of logits crossed with a strategy for the parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from samplerfuzz.cases import parameters as values
+from samplerfuzz.cases.case import Case
+from samplerfuzz.cases.logits import REGIMES, WEIGHTS, rows_of
+
+STRATEGIES = {"ordinary": 0.45, "beside threshold": 0.25, "edge": 0.2, "poison": 0.05, "mixed rows": 0.05}
+UNIFORM_EDGES = (0.0, 5e-324, 2.0**-32, 2.0**-24, 0.5, 0.999, 1 - 2.0**-10, 1 - 2.0**-24, 1 - 2.0**-25, 1 - 2.0**-53)
+
+
+class Generator:
+    """Makes cases for one contract.
+
+    Args:
+      parameters: names the target takes.
+      inputs: which of history, prompt, output, seed, u it takes.
+      per_row: whether every row has values of its own.
+      real_rows: [N, V] logits of a real model, or None.
+    """
+
+    def __init__(self, *, parameters: Sequence[str], inputs: frozenset[str], per_row: bool, real_rows: np.ndarray | None = None) -> None:
+        self.parameters = tuple(parameters)
+        self.inputs = inputs
+        self.per_row = per_row
+        self.real_rows = real_rows
+        names = [*REGIMES, *(["model"] if real_rows is not None else [])]
+        weights = np.array([WEIGHTS.get(name, 1.0) for name in names])
+        self._regimes, self._regime_weights = names, weights / weights.sum()
+
+    def case(self, rng: np.random.Generator, *, rows: int, size: int, strategy: str | None = None, regime: str | None = None) -> Case:
+        """Return one case; `size` is ignored by the regime "model", which has its own vocabulary or a cut of it."""
+        strategy = strategy or str(rng.choice(list(STRATEGIES), p=list(STRATEGIES.values())))
+        regime = regime or str(rng.choice(self._regimes, p=self._regime_weights))
+        logits = self._logits(rng, regime, rows, size)
+        if strategy == "mixed rows":
+            logits = self._mixed(rng, rows, logits)
+            regime = "mixed"
+        given = {name: self._values(name, rng, logits, strategy) for name in self.parameters}
+        if strategy == "edge" and self.parameters:
+            name = str(rng.choice(self.parameters))
+            given[name] = self._spread(values.edge(name, rng, rows, logits))
+        case = Case(logits=logits, parameters=given, regime=regime, strategy=strategy)
+        case = case.with_(**self._other_inputs(rng, rows, logits.shape[1], strategy))
+        return self._poisoned(rng, case) if strategy == "poison" else case
+
+    def _logits(self, rng: np.random.Generator, regime: str, rows: int, size: int) -> np.ndarray:
+        if regime != "model" or self.real_rows is None:
+            return rows_of(regime, rng, rows, size)
+        picked = self.real_rows[rng.integers(0, len(self.real_rows), rows)]
+        if size >= picked.shape[1]:
+            return picked.copy()
+        best = np.argpartition(-picked, size - 1, -1)[:, :size]
+        return np.take_along_axis(picked, rng.permuted(best, axis=-1), -1)
+
+    def _mixed(self, rng: np.random.Generator, rows: int, logits: np.ndarray) -> np.ndarray:
+        size = logits.shape[1]
+        names = rng.choice([n for n in self._regimes if n != "model"], rows)
+        return np.concatenate([rows_of(str(name), rng, 1, size) for name in names])
+
+    def _values(self, name: str, rng: np.random.Generator, logits: np.ndarray, strategy: str) -> Any:
+        make = values.beside_threshold if strategy == "beside threshold" else values.ordinary
+        return self._spread(make(name, rng, len(logits), logits))
+
+    def _spread(self, made: Any) -> Any:
+        if self.per_row:
+            return made
+        return [dict(made[0]) for _ in made] if isinstance(made, list) else np.repeat(made[:1], len(made))
+
+    def _other_inputs(self, rng: np.random.Generator, rows: int, size: int, strategy: str) -> dict[str, Any]:
+        extra: dict[str, Any] = {}
+        if self.inputs & {"history", "prompt", "output"}:
+            lengths = rng.integers(0, 9, rows)
+            history = [rng.integers(0, size, n) for n in lengths]
+            if strategy == "edge":
+                history = [np.append(ids, rng.choice([size, size + 5, -1])) if rng.random() < 0.3 else ids for ids in history]
+            extra["history"] = tuple(history)
+            extra["prompt_length"] = rng.integers(0, np.array([len(ids) for ids in history]) + 1)
+        if "seed" in self.inputs:
+            seeds = rng.integers(0, 2**31, rows)
+            extra["seeds"] = seeds if self.per_row else np.repeat(seeds[:1], rows)
+        if "u" in self.inputs:
+            u = rng.random(rows)
+            extreme = rng.random(rows) < 0.4
+            extra["u"] = np.where(extreme, rng.choice(UNIFORM_EDGES, rows), u)
+        return extra
+
+    def _poisoned(self, rng: np.random.Generator, case: Case) -> Case:
+        logits = case.logits.copy()
+        row = int(rng.integers(0, case.rows))
+        kind = rng.choice(["nan", "all nan", "+inf", "all masked"])
+        if kind == "nan":
+            logits[row, rng.integers(0, case.vocabulary)] = np.nan
+        elif kind == "all nan":
+            logits[row] = np.nan
+        elif kind == "+inf":
+            logits[row, rng.integers(0, case.vocabulary)] = np.inf
+        else:
+            logits[row] = -np.inf
+        return case.with_(logits=logits, regime=f"poison: {kind}")

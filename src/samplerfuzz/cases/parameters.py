@@ -1,0 +1,74 @@
+"""Values of sampling parameters: ordinary ones, edges, and values placed beside a threshold of the row itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from samplerfuzz.core.registry import Parameter, parameter_owners
+
+
+def parameter(name: str) -> Parameter:
+    """Return the registry entry of a parameter."""
+    return next(p for t in parameter_owners()[name] for p in t.parameters if p.name == name)
+
+
+def ordinary(name: str, rng: np.random.Generator, rows: int, logits: np.ndarray) -> Any:
+    """Return `rows` values of the common domain of `name`, some of them neutral."""
+    size = logits.shape[1]
+    item = parameter(name)
+    if item.kind == "bias":
+        return [{int(i): float(rng.choice([-100.0, -2.0, 0.5, 3.0, 100.0])) for i in rng.integers(0, size, rng.integers(0, 4))} for _ in range(rows)]
+    low, high = item.common[0], min(item.common[1], size)
+    if item.kind == "integer":
+        values = rng.integers(int(low), max(int(low) + 1, int(high) + 1), rows).astype(np.float64)
+        small = rng.random(rows) < 0.5
+        values[small] = np.minimum(rng.integers(max(1, int(low)), max(1, int(low)) + 5, rows)[small], max(high, low))
+    else:
+        positive = max(low, 1e-3)
+        spread = np.exp(rng.uniform(np.log(positive), np.log(high), rows))
+        values = np.where(rng.random(rows) < (0.3 if low >= 0 else 0.0), spread, rng.uniform(low, high, rows))
+        values = np.where(rng.random(rows) < 0.05, rng.choice([low, high], rows), values)
+        if name == "temperature":
+            values = np.where(values < 0.05, np.where(rng.random(rows) < 0.8, values + 0.3, values), values)
+    if item.neutral is not None and low <= item.neutral <= high:
+        values = np.where(rng.random(rows) < 0.15, item.neutral, values)
+    return values
+
+
+def edge(name: str, rng: np.random.Generator, rows: int, logits: np.ndarray) -> Any:
+    """Return `rows` values at or outside the edges of the domain of `name`, NaN included."""
+    size = logits.shape[1]
+    item = parameter(name)
+    if item.kind == "bias":
+        return [{int(rng.choice([size, -1, size + 7, 0])): 1.0} for _ in range(rows)]
+    values = [*item.edges, *(v for v in item.common if np.isfinite(v))]
+    if item.neutral is not None:
+        values.append(item.neutral)
+    if item.kind == "integer":
+        values += [size - 1, size, size + 1, size + 5]
+    else:
+        values.append(float("nan"))
+    return rng.choice(np.array(values, np.float64), rows)
+
+
+def beside_threshold(name: str, rng: np.random.Generator, rows: int, logits: np.ndarray) -> Any:
+    """Return values just off a threshold of each row: the prefix masses of top-p, the ratios of min-p, the ranks of top-k."""
+    size = logits.shape[1]
+    with np.errstate(all="ignore"):
+        z = logits.astype(np.float64)
+        top = np.where(np.isfinite(z), z, -np.inf).max(-1, keepdims=True)
+        p = np.nan_to_num(np.exp(np.where(np.isfinite(z), z - top, -np.inf)))
+        p = -np.sort(-p / np.maximum(p.sum(-1, keepdims=True), 1e-300), -1)
+    pick = rng.integers(0, size, rows)
+    nudge = rng.choice([-1e-2, -1e-3, -1e-4, 1e-4, 1e-3, 1e-2, 0.0], rows)
+    if name in ("top_p", "typical_p"):
+        return np.clip(np.cumsum(p, -1)[np.arange(rows), pick] + nudge, 0.001, 1.0)
+    if name == "min_p":
+        return np.clip(p[np.arange(rows), pick] / np.maximum(p[:, 0], 1e-300) * (1 + nudge), 0.0, 1.0)
+    if name == "xtc_threshold":
+        return np.clip(p[np.arange(rows), pick] * (1 + nudge), 0.0, 1.0)
+    if name == "top_k":
+        return np.clip(pick + rng.integers(0, 2, rows), 1, size).astype(np.float64)
+    return ordinary(name, rng, rows, logits)

@@ -1,0 +1,59 @@
+"""Frequencies of draws against the oracle's interval, by an e-process whose false alarms are bounded by a theorem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from samplerfuzz.cases import Case
+from samplerfuzz.checks.evidence import expected_interval, interval
+from samplerfuzz.checks.finding import Violation
+from samplerfuzz.checks.judgement import Judgement
+from samplerfuzz.checks.registry import Check, probe
+from samplerfuzz.core.seeding import stream
+from samplerfuzz.stats import ErrorBudget, log_e_value
+from samplerfuzz.targets.target import Outcome, Target
+
+BUDGET = ErrorBudget(1e-6)
+_BATCH, _CALLS = 256, 40
+
+
+@probe("medium", "draws", applies=lambda spec: spec.returns == "tokens" and "u" not in spec.inputs)
+def draw_frequencies_match(self: Check, target: Target, case: Case) -> Iterator[Violation]:
+    """Over many seeds each token is drawn as often as the definition says. The test is an e-process: it may stop at any
+    draw, and the probability that a whole run accuses a correct sampler is at most 1e-6."""
+    template = case.take([0])
+    judged = Judgement(target.spec, template, Outcome(kind="value", form="tokens", value=np.zeros(1, np.int64)))
+    if not (judged.clean[0] and judged.legal[0]):
+        return
+    beliefs = judged.belief_of(0)
+    bounds = [interval(b) for b in beliefs]
+    threshold = BUDGET.next_threshold()
+    rng = stream(int(case.seeds[0]) if case.seeds is not None else 0, "draws", float(case.logits[0, 0]))
+    counts = np.zeros(case.vocabulary)
+    for _ in range(_CALLS):
+        seeds = rng.integers(0, 2**31, _BATCH)
+        batch = template.take(np.zeros(_BATCH, np.int64))
+        if "seed" in target.spec.inputs:
+            batch = batch.with_(seeds=seeds if target.spec.per_row else np.repeat(seeds[:1], _BATCH))
+        outcome = target.run(batch)
+        if outcome.kind != "value" or outcome.form != "tokens" or ((outcome.value < 0) | (outcome.value >= case.vocabulary)).any():
+            return
+        counts += np.bincount(outcome.value, minlength=case.vocabulary)
+        evidence = min(log_e_value(counts, low[0], high[0]) for low, high in bounds)
+        if evidence > threshold:
+            low, high = bounds[0]
+            frequency = counts / counts.sum()
+            token = int(np.argmax(np.maximum(low[0] - frequency, frequency - high[0])))
+            yield Violation(
+                check=self.id,
+                severity=self.severity,
+                row=0,
+                title=f"token {token} was drawn with frequency {frequency[token]:.4g} of {int(counts.sum())} draws; the definition gives {low[0][token]:.4g} to {high[0][token]:.4g}",
+                expected=expected_interval(beliefs[0], 0),
+                observed={"outcome": "value", "counts": counts.astype(int).tolist()},
+                protocol="draws",
+                statistic={"n": float(counts.sum()), "log_e": min(evidence, 1e300), "threshold": threshold, "alpha": BUDGET.alpha},
+            )
+            return

@@ -1,0 +1,78 @@
+"""The table of checks: the claim, its severity, its kind and the paragraph that `samplerfuzz explain` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from samplerfuzz.cases import Case
+from samplerfuzz.checks.finding import Violation
+from samplerfuzz.checks.judgement import Judgement
+from samplerfuzz.targets.target import Target, TargetSpec
+
+Judge = Callable[["Check", Judgement], Iterator[Violation]]
+Probe = Callable[["Check", Target, Case], Iterator[Violation]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One claim.
+
+    Attributes:
+      id: the claim, in words joined by underscores.
+      severity: of a violation.
+      kind: family: support, distribution, metamorphic, rows, seeds, draws, uniforms, contract.
+      explanation: a paragraph for people.
+      judge: looks at one answered call; or
+      probe: makes calls of its own, starting from a case.
+      applies: whether the check means anything for a target.
+    """
+
+    id: str
+    severity: str
+    kind: str
+    explanation: str
+    judge: Judge | None = None
+    probe: Probe | None = None
+    applies: Callable[[TargetSpec], bool] = lambda spec: True
+
+    def examine(self, target: Target, case: Case) -> list[Violation]:
+        """Run the check on one case from scratch: how a violation is confirmed and shrunk."""
+        if self.judge is not None:
+            return list(self.judge(self, Judgement(target.spec, case, target.run(case))))
+        assert self.probe is not None
+        return list(self.probe(self, target, case))
+
+
+CHECKS: dict[str, Check] = {}
+
+
+def check(severity: str, kind: str, *, applies: Callable[[TargetSpec], bool] = lambda spec: True) -> Callable[[Judge], Judge]:
+    """Register a function that judges one answered call; its name is the id, its docstring the explanation."""
+
+    def register(function: Judge) -> Judge:
+        CHECKS[function.__name__] = Check(
+            id=function.__name__, severity=severity, kind=kind, explanation=function.__doc__ or "", judge=function, applies=applies
+        )
+        return function
+
+    return register
+
+
+def probe(severity: str, kind: str, *, applies: Callable[[TargetSpec], bool]) -> Callable[[Probe], Probe]:
+    """Register a function that makes calls of its own; its name is the id, its docstring the explanation."""
+
+    def register(function: Probe) -> Probe:
+        CHECKS[function.__name__] = Check(
+            id=function.__name__, severity=severity, kind=kind, explanation=function.__doc__ or "", probe=function, applies=applies
+        )
+        return function
+
+    return register
+
+
+def load_all() -> dict[str, Check]:
+    """Import every check module and return the table."""
+    from samplerfuzz.checks import contract, draws, metamorphic, rows, seeds, support, uniforms  # noqa: F401
+
+    return CHECKS

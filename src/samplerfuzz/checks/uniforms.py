@@ -1,0 +1,54 @@
+"""Injected uniforms: the law of a draw that is a function of u, without any statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from samplerfuzz.cases import Case
+from samplerfuzz.checks.evidence import expected_interval, interval
+from samplerfuzz.checks.finding import Violation
+from samplerfuzz.checks.judgement import Judgement
+from samplerfuzz.checks.registry import Check, probe
+from samplerfuzz.targets.target import Outcome, Target
+
+_GRID, _BATCH = 16384, 1024
+
+
+@probe("medium", "uniforms", applies=lambda spec: spec.returns == "tokens" and "u" in spec.inputs)
+def uniform_grid_follows_the_law(self: Check, target: Target, case: Case) -> Iterator[Violation]:
+    """With u on a fine grid, each token's share of the grid is its probability. An inverse CDF misses by 2/n a token, the alias
+    method by V/n; the bound allows 2V/n and, for draws that hash u, six standard errors."""
+    template = case.take([0])
+    judged = Judgement(target.spec, template, Outcome(kind="value", form="tokens", value=np.zeros(1, np.int64)))
+    if not (judged.clean[0] and judged.legal[0]):
+        return
+    beliefs = judged.belief_of(0)
+    counts = np.zeros(case.vocabulary)
+    grid = (np.arange(_GRID) + 0.5) / _GRID
+    for start in range(0, _GRID, _BATCH):
+        batch = template.take(np.zeros(_BATCH, np.int64)).with_(u=grid[start : start + _BATCH])
+        outcome = target.run(batch)
+        if outcome.kind != "value" or outcome.form != "tokens" or ((outcome.value < 0) | (outcome.value >= case.vocabulary)).any():
+            return
+        counts += np.bincount(outcome.value, minlength=case.vocabulary)
+    share = counts / _GRID
+    excess = np.full(case.vocabulary, np.inf)
+    for low, high in (interval(b) for b in beliefs):
+        middle = np.clip(share, low[0], high[0])
+        slack = 2 * case.vocabulary / _GRID + 6 * np.sqrt(middle * (1 - middle) / _GRID) + 1e-6
+        excess = np.minimum(excess, np.maximum(low[0] - share, share - high[0]) - slack)
+    if (excess > 0).any():
+        token = int(np.argmax(excess))
+        low, high = interval(beliefs[0])
+        yield Violation(
+            check=self.id,
+            severity=self.severity,
+            row=0,
+            title=f"token {token} takes {share[token]:.4g} of a grid of u; the definition gives {low[0][token]:.4g} to {high[0][token]:.4g}",
+            expected=expected_interval(beliefs[0], 0),
+            observed={"outcome": "value", "counts": counts.astype(int).tolist()},
+            protocol="grid",
+            statistic={"n": float(_GRID)},
+        )
