@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -101,11 +101,6 @@ class Judgement:
         return self.clean & ~self.poisoned
 
     @cached_property
-    def beliefs(self) -> list[Belief]:
-        """Beliefs of the judged rows, one a reading, the plainest first."""
-        return list(self._beliefs(np.flatnonzero(self.judged)))
-
-    @cached_property
     def verdicts(self) -> tuple[np.ndarray, Belief, Verdicts] | None:
         """Row numbers [R], their belief and verdicts under the reading that explains most; rows that pass any reading are left out."""
         rows = np.flatnonzero(self.judged)
@@ -113,7 +108,7 @@ class Judgement:
             return None
         chosen: tuple[np.ndarray, Belief, Verdicts] | None = None
         pending = rows
-        for belief in self._beliefs_of(rows):
+        for belief in self._beliefs(rows):
             inside = np.isin(rows, pending)
             part = _rows_of(belief, inside)
             verdict = judge_distributions(part, self.distributions[pending], values=self.outcome.form)
@@ -137,7 +132,7 @@ class Judgement:
             return None
         first: Belief | None = None
         wrong = np.ones(len(rows), bool)
-        for belief in self._beliefs_of(rows):
+        for belief in self._beliefs(rows):
             first = first or belief
             wrong &= judge_tokens(belief, self.outcome.value[rows])
             if not wrong.any():
@@ -151,10 +146,7 @@ class Judgement:
         """Return the beliefs of one clean row, one a reading."""
         return list(self._beliefs(np.array([row])))
 
-    def _beliefs_of(self, rows: np.ndarray) -> Any:
-        return self._beliefs(rows)
-
-    def _beliefs(self, rows: np.ndarray) -> Any:
+    def _beliefs(self, rows: np.ndarray) -> Iterator[Belief]:
         case = self.case.take(rows)
         numbers: dict[str, np.ndarray] = {name: np.asarray(v, np.float64) for name, v in case.parameters.items() if name != "logit_bias"}
         if "logit_bias" in case.parameters:
@@ -164,12 +156,21 @@ class Judgement:
                     if 0 <= i < case.vocabulary:
                         dense[row, i] = b
             numbers["logit_bias"] = dense
-        counts = {stage: case.counts(stage) for stage in self.spec.order if technique(stage).reads_history}
         arithmetic = precision(self.spec.dtype)
-        for reading in readings(
-            self.spec.order, numbers, negative_temperature=self.spec.negative_temperature, joint_mass=self.spec.joint_mass
-        ):
-            yield believe(case.logits, self.spec.order, numbers, arithmetic=arithmetic, counts=counts, reading=reading)
+        for counts in self._counts(case):
+            for reading in readings(
+                self.spec.order, numbers, negative_temperature=self.spec.negative_temperature, joint_mass=self.spec.joint_mass
+            ):
+                yield believe(case.logits, self.spec.order, numbers, arithmetic=arithmetic, counts=counts, reading=reading)
+
+    def _counts(self, case: Case) -> Iterator[dict[str, np.ndarray]]:
+        """Yield occurrences per penalty; a target told prompt from output may leave the prompt out of presence and frequency."""
+        stages = [stage for stage in self.spec.order if technique(stage).reads_history]
+        everything = {stage: case.counts(stage) for stage in stages}
+        yield everything
+        if "prompt" in self.spec.inputs and case.history is not None and case.prompt_length is not None:
+            output = case.with_(history=tuple(ids[n:] for ids, n in zip(case.history, case.prompt_length, strict=True)))
+            yield {stage: everything[stage] if stage == "repetition_penalty" else output.counts(stage) for stage in stages}
 
     def _numbers(self) -> dict[str, np.ndarray]:
         return {name: np.asarray(v, np.float64) for name, v in self.case.parameters.items() if name != "logit_bias"}

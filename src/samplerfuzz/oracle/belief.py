@@ -75,9 +75,12 @@ class Belief:
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Return lowest and highest honest logits [R, V]; a lost order spans everything but stays finite."""
-        error = np.where(np.isfinite(self.error), self.error, _HUGE)
         z = np.where(np.isfinite(self.z), self.z, 0.0)
         masked = ~self.possible
+        top = np.where(masked, -np.inf, z).max(-1, keepdims=True, initial=-np.inf)
+        # many samplers compare probabilities, not logits: what differs by less than the rounding of exp may tie
+        blur = 4 * self.arithmetic.unit * (1 + np.minimum(np.abs(z - np.where(np.isfinite(top), top, 0.0)), 1e3))
+        error = np.where(np.isfinite(self.error), self.error + blur, _HUGE)
         return np.where(masked, -np.inf, z - error), np.where(masked, -np.inf, z + error)
 
     def weights(self) -> tuple[np.ndarray, np.ndarray]:

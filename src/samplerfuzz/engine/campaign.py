@@ -1,0 +1,271 @@
+"""A campaign against one target: generate, run, judge, confirm, shrink, until the time is spent."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from samplerfuzz.cases import Case, Generator
+from samplerfuzz.checks.finding import Finding, Violation
+from samplerfuzz.checks.judgement import Judgement
+from samplerfuzz.checks.registry import Check
+from samplerfuzz.core.seeding import stream
+from samplerfuzz.engine.events import FindingFound, Listener, Progress, TargetFinished, TargetStarted
+from samplerfuzz.targets.target import Outcome, Target
+
+SIZES = (1, 2, 3, 4, 5, 8, 16, 31, 32, 33)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a campaign may use.
+
+    Attributes:
+      seconds: time for the target.
+      cases: (row, configuration) pairs, or None.
+      shrink: whether findings are shrunk.
+      sizes: vocabulary sizes thrown.
+      batch: largest number of rows of a call.
+    """
+
+    seconds: float
+    cases: int | None = None
+    shrink: bool = True
+    sizes: tuple[int, ...] = SIZES
+    batch: int = 64
+
+
+@dataclass(kw_only=True)
+class _Tally:
+    calls: int = 0
+    pairs: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    checks: Counter[str] = field(default_factory=Counter)
+    covered: Counter[str] = field(default_factory=Counter)
+
+
+class _Counted:
+    """Counts the calls and rows a check makes on a target."""
+
+    def __init__(self, target: Target) -> None:
+        self.spec, self._target, self.calls, self.rows = target.spec, target, 0, 0
+
+    def run(self, case: Case) -> Outcome:
+        self.calls += 1
+        self.rows += case.rows
+        return self._target.run(case)
+
+
+class Campaign:
+    """Fuzz one target with a list of checks.
+
+    Args:
+      target: what is tested.
+      checks: those that apply and were not excluded.
+      skipped: check id -> why it is not used.
+      seed: of the run.
+      limits: time and size.
+      listener: gets the events.
+      real_rows: [N, V] logits of a real model, or None.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        checks: Iterable[Check],
+        skipped: dict[str, str],
+        seed: int,
+        limits: Limits,
+        listener: Listener,
+        real_rows: np.ndarray | None = None,
+    ) -> None:
+        self.target = _Counted(target)
+        self.spec = target.spec
+        self.judges = [c for c in checks if c.judge is not None]
+        self.probes = [c for c in checks if c.probe is not None]
+        self.skipped, self.seed, self.limits, self.listener = skipped, seed, limits, listener
+        self.generator = Generator(parameters=self.spec.parameters, inputs=self.spec.inputs, per_row=self.spec.per_row, real_rows=real_rows)
+        self.findings: dict[str, Finding] = {}
+        self.tally = _Tally()
+        self._begun = time.monotonic()
+        self._last_progress = 0.0
+        self._last_new = 0.0
+        self._rows = min(16, limits.batch)
+
+    def run(self) -> TargetFinished:
+        """Fuzz until the time or the cases are spent, or nothing new has come for long after a finding."""
+        self.listener(
+            TargetStarted(
+                target=self.spec.locator,
+                order=self.spec.order,
+                returns=self.spec.returns or "logits or tokens",
+                order_was_assumed=self.spec.order_was_assumed,
+                seconds_planned=self.limits.seconds,
+            )
+        )
+        rng = stream(self.seed, "campaign", self.spec.locator)
+        probes = itertools.cycle(self.probes) if self.probes else None
+        probing = judging = 0.0
+        while not self._is_over():
+            before = time.monotonic()
+            if probes is not None and probing <= judging:
+                self._probe(next(probes), rng)
+                probing += time.monotonic() - before
+            else:
+                self._judge(rng)
+                judging += time.monotonic() - before
+            self._report("fuzzing")
+        self._report("done", force=True)
+        return self._finished()
+
+    def _is_over(self) -> bool:
+        elapsed = self._elapsed()
+        quiet = bool(self.findings) and elapsed - self._last_new > max(8.0, 2 * self._last_new)
+        enough = self.limits.cases is not None and self.tally.pairs >= self.limits.cases
+        return elapsed >= self.limits.seconds or enough or quiet
+
+    def _judge(self, rng: np.random.Generator) -> None:
+        case = self.generator.case(rng, rows=int(rng.choice([1, 2, self._rows])), size=int(rng.choice(self.limits.sizes)))
+        begun = time.monotonic()
+        outcome = self.target.run(case)
+        spent = time.monotonic() - begun
+        if spent < 0.005 and case.rows == self._rows:
+            self._rows = min(self._rows * 2, self.limits.batch)
+        elif spent > 0.1:
+            self._rows = max(2, self._rows // 2)
+        judgement = Judgement(self.spec, case, outcome)
+        wrong = 0
+        for check in self.judges:
+            for violation in check.judge(check, judgement):  # type: ignore[misc]
+                wrong += 1
+                self._found(check, violation, case)
+        self._count(judgement, wrong)
+
+    def _count(self, judgement: Judgement, wrong: int) -> None:
+        case, outcome, tally = judgement.case, judgement.outcome, self.tally
+        tally.pairs += case.rows
+        if outcome.kind != "value":
+            tally.outcomes["refused" if outcome.kind == "raised" else outcome.kind] += case.rows
+            return
+        judged = int(judgement.judged.sum())
+        tally.outcomes["finding"] += wrong
+        tally.outcomes["inconclusive"] += judgement.vacuous
+        tally.outcomes["pass"] += max(0, judged - judgement.vacuous - wrong)
+        tally.outcomes["unjudged"] += case.rows - judged
+        tally.covered[case.regime] += judged
+        for check in self.judges:
+            tally.checks[check.id] += judged
+
+    def _probe(self, check: Check, rng: np.random.Generator) -> None:
+        small = check.kind in ("draws", "uniforms")
+        case = self.generator.case(
+            rng,
+            rows=1 if small else int(rng.integers(2, 6)),
+            size=int(rng.choice([2, 3, 4, 5, 8, 12] if small else self.limits.sizes)),
+            strategy=str(rng.choice(["ordinary", "beside threshold"] if small else ["ordinary", "beside threshold", "edge", "poison"])),
+            regime=str(rng.choice(["normal", "two-humped", "dyadic", "negative"])) if small else None,
+        )
+        calls, rows = self.target.calls, self.target.rows
+        found = check.examine(self.target, case)
+        self.tally.checks[check.id] += self.target.rows - rows
+        if self.target.calls > calls:
+            self.tally.outcomes["pass"] += 0 if found else 1
+        for violation in found:
+            self._found(check, violation, case)
+
+    def _found(self, check: Check, violation: Violation, case: Case) -> None:
+        key = self._fingerprint(check, violation, case)
+        if key in self.findings:
+            self.findings[key] = self.findings[key].repeated()
+            return
+        if not self._confirmed(check, case):
+            self.tally.outcomes["unconfirmed"] += 1
+            return
+        if self.limits.shrink:
+            # a hang costs its whole time limit every time it is seen again
+            seconds = 30.0 if check.id == "call_returns" else 6.0
+            case = self._shrunk(check, violation, case, key, seconds)
+            again = [v for v in check.examine(self.target, case) if self._fingerprint(check, v, case) == key]
+            violation = again[0] if again else violation
+        finding = Finding(
+            id=key,
+            violation=violation,
+            case=case,
+            target=self.spec.locator,
+            order=self.spec.order,
+            returns=self.spec.returns or ("tokens" if "token" in violation.observed else "logits"),
+            per_row=self.spec.per_row,
+            order_was_assumed=self.spec.order_was_assumed,
+            seconds=self._elapsed(),
+            cases=self.tally.pairs,
+        )
+        self.findings[key] = finding
+        self._last_new = self._elapsed()
+        self.listener(FindingFound(finding=finding))
+
+    def _confirmed(self, check: Check, case: Case) -> bool:
+        """Ask again: what a draw did once without a seed need not come back in the first call."""
+        pinned = bool(self.spec.inputs & {"seed", "u"}) or self.spec.returns in ("logits", "probs")
+        return any(check.examine(self.target, case) for _ in range(1 if pinned else 20))
+
+    def _shrunk(self, check: Check, violation: Violation, case: Case, key: str, seconds: float) -> Case:
+        from samplerfuzz.engine.shrink import shrink
+
+        def fails(candidate: Case) -> bool:
+            return any(self._fingerprint(check, v, candidate) == key for v in check.examine(self.target, candidate))
+
+        if check.kind in ("draws", "seeds"):
+            return case
+        return shrink(case, fails, seconds=seconds, calls=8 if check.id == "call_returns" else 600)
+
+    def _fingerprint(self, check: Check, violation: Violation, case: Case) -> str:
+        """Return check, target and regime as a short hash: legal input and extreme input are two findings, two rows are not."""
+        finite = case.with_(logits=np.where(np.isneginf(case.logits), np.float32(-50), case.logits))
+        legal = bool(Judgement(self.spec, finite, Outcome(kind="raised")).legal[violation.row])
+        text = f"{check.id}|{self.spec.locator}|{'legal' if legal else 'extreme'}"
+        return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._begun
+
+    def _report(self, phase: str, *, force: bool = False) -> None:
+        now = self._elapsed()
+        if not force and now - self._last_progress < 0.2:
+            return
+        self._last_progress = now
+        self.listener(
+            Progress(
+                target=self.spec.locator,
+                phase=phase,
+                seconds=now,
+                seconds_planned=self.limits.seconds,
+                calls=self.target.calls,
+                pairs=self.tally.pairs,
+                draws=self._draws(),
+                findings=len(self.findings),
+            )
+        )
+
+    def _draws(self) -> int:
+        return sum(self.tally.checks[c.id] for c in self.probes if c.kind in ("draws", "uniforms"))
+
+    def _finished(self) -> TargetFinished:
+        return TargetFinished(
+            target=self.spec.locator,
+            seconds=self._elapsed(),
+            calls=self.target.calls,
+            pairs=self.tally.pairs,
+            draws=self._draws(),
+            outcomes={name: count for name, count in self.tally.outcomes.items() if count},
+            checks=dict(self.tally.checks),
+            covered=dict(self.tally.covered),
+            skipped=self.skipped,
+            findings=tuple(self.findings.values()),
+        )

@@ -1,0 +1,150 @@
+"""Shrinking on meaning: fewest rows, smallest vocabulary, neutral parameters, roundest numbers, shortest history."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from samplerfuzz.cases import Case
+from samplerfuzz.cases.parameters import parameter
+
+Predicate = Callable[[Case], bool]
+
+
+def shrink(case: Case, fails: Predicate, *, seconds: float = 5.0, calls: int = 600) -> Case:
+    """Return the smallest case found on which `fails` still holds; every candidate is really run."""
+    deadline = time.monotonic() + seconds
+    spent = 0
+    tried: set[str] = set()
+    improved = True
+    while improved:
+        improved = False
+        for candidates in (_fewer_rows, _fewer_tokens, _plainer_parameters, _rounder_logits, _shorter_history, _plainer_draws):
+            restart = True
+            while restart:
+                restart = False
+                for candidate in candidates(case):
+                    if time.monotonic() > deadline or spent >= calls:
+                        return case
+                    key = repr(candidate.to_json())
+                    if key in tried:
+                        continue
+                    tried.add(key)
+                    spent += 1
+                    if fails(candidate):
+                        case, improved, restart = candidate, True, True
+                        break
+    return case
+
+
+def _fewer_rows(case: Case) -> Iterator[Case]:
+    rows = case.rows
+    if rows == 1:
+        return
+    for row in range(min(rows, 64)):
+        yield case.take([row])
+    if rows > 2:
+        step = rows // 2
+        while step:
+            for begin in range(0, rows, step):
+                keep = [r for r in range(rows) if not begin <= r < begin + step]
+                if keep:
+                    yield case.take(keep)
+            step //= 2
+
+
+def _fewer_tokens(case: Case) -> Iterator[Case]:
+    size = case.vocabulary
+    step = size // 2
+    while step:
+        for begin in range(0, size, step):
+            keep = np.array([i for i in range(size) if not begin <= i < begin + step])
+            if len(keep):
+                yield _columns(case, keep)
+        step //= 2
+
+
+def _columns(case: Case, keep: np.ndarray) -> Case:
+    place = {int(old): new for new, old in enumerate(keep)}
+    offset = len(keep) - case.vocabulary
+
+    def moved(ids: np.ndarray) -> np.ndarray:
+        return np.array([place[int(i)] if int(i) in place else int(i) + offset for i in ids if int(i) in place or not 0 <= i < case.vocabulary], np.int64)
+
+    changed: dict[str, Any] = {"logits": case.logits[:, keep]}
+    if case.history is not None:
+        changed["history"] = tuple(moved(ids) for ids in case.history)
+        if case.prompt_length is not None:
+            changed["prompt_length"] = np.minimum(case.prompt_length, [len(ids) for ids in changed["history"]])
+    if "logit_bias" in case.parameters:
+        bias = [
+            {place.get(i, i + offset): b for i, b in row.items() if i in place or not 0 <= i < case.vocabulary} for row in case.parameters["logit_bias"]
+        ]
+        changed["parameters"] = {**case.parameters, "logit_bias": bias}
+    return case.with_(**changed)
+
+
+def _plainer_parameters(case: Case) -> Iterator[Case]:
+    for name, value in case.parameters.items():
+        item = parameter(name)
+        if item.kind == "bias":
+            if any(value):
+                yield case.with_(parameters={**case.parameters, name: [{} for _ in value]})
+                yield case.with_(parameters={**case.parameters, name: [{i: float(round(b)) for i, b in row.items()} for row in value]})
+            continue
+        array = np.asarray(value, np.float64)
+        # a candidate must be plainer than what it replaces, or shrinking would go round in circles
+        current = _roughness(array)
+        options = [np.full_like(array, item.neutral)] if item.neutral is not None else []
+        options += [np.full_like(array, x) for x in (1.0, 2.0, 0.5)]
+        with np.errstate(invalid="ignore"):
+            options += [np.round(array, digits) for digits in (0, 1, 2, 3, 4)]
+        for option in options:
+            if _roughness(option) < current:
+                yield case.with_(parameters={**case.parameters, name: option})
+
+
+def _rounder_logits(case: Case) -> Iterator[Case]:
+    z = case.logits
+    current = _roughness(z)
+    with np.errstate(invalid="ignore", over="ignore"):
+        finite = np.isfinite(z)
+        for digits in (0, 1, 2, 3):
+            rounded = np.where(finite, np.round(z, digits) + np.float32(0), z).astype(np.float32)
+            if _roughness(rounded) < current:
+                yield case.with_(logits=rounded)
+        if z.size <= 64:
+            for index in np.ndindex(z.shape):
+                for value in (np.float32(0), np.float32(1), np.round(z[index]), np.round(z[index], 1)):
+                    changed = z.copy()
+                    changed[index] = value
+                    if _roughness(changed) < current:
+                        yield case.with_(logits=changed)
+
+
+def _shorter_history(case: Case) -> Iterator[Case]:
+    for row, ids in enumerate(case.history or ()):
+        for drop in range(len(ids)):
+            history = list(case.history or ())
+            history[row] = np.delete(ids, drop)
+            lengths = None if case.prompt_length is None else np.minimum(case.prompt_length, [len(h) for h in history])
+            yield case.with_(history=tuple(history), prompt_length=lengths)
+
+
+def _plainer_draws(case: Case) -> Iterator[Case]:
+    if case.seeds is not None and (case.seeds > case.rows).any():
+        spread = len(np.unique(case.seeds)) > 1
+        yield case.with_(seeds=np.arange(case.rows) * int(spread))
+    if case.u is not None:
+        for digits in (1, 2, 3):
+            rounded = np.clip(np.round(case.u, digits), 0, 1 - 2.0**-53)
+            if _roughness(rounded) < _roughness(case.u):
+                yield case.with_(u=rounded)
+
+
+def _roughness(array: np.ndarray) -> int:
+    """Return how many characters the finite numbers take: the measure that shrinking lowers."""
+    return sum(len(f"{abs(float(x)):.9g}") + (float(x) < 0) + (float(x) not in (0.0, 1.0)) for x in np.ravel(array)[:4096])
