@@ -1,0 +1,64 @@
+"""`samplerfuzz ls KIND`: what there is, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import click
+
+from samplerfuzz.cli.explain import first_sentence
+from samplerfuzz.core.registry import TECHNIQUES
+
+EPILOG = """\
+\b
+Examples:
+  samplerfuzz ls checks
+  samplerfuzz ls techniques
+  samplerfuzz ls zoo
+"""
+
+Row = tuple[str, ...]
+
+
+def _techniques() -> Iterable[Row]:
+    for item in TECHNIQUES.values():
+        yield item.name, ", ".join(p.name for p in item.parameters), item.summary
+
+
+def _checks() -> Iterable[Row]:
+    from samplerfuzz.checks.registry import load_all
+
+    for item in sorted(load_all().values(), key=lambda c: (c.kind, c.id)):
+        yield item.id, item.severity, item.kind, first_sentence(item.explanation)
+
+
+def _targets() -> Iterable[Row]:
+    from samplerfuzz.targets.builtin import CHAINS, PREFIX
+
+    for name, order in CHAINS.items():
+        yield PREFIX + name, " > ".join(order)
+
+
+def _zoo() -> Iterable[Row]:
+    from samplerfuzz.zoo import DEFECTS
+
+    for item in DEFECTS.values():
+        yield item.id, item.target, item.description
+
+
+KINDS: dict[str, Callable[[], Iterable[Row]]] = {
+    "techniques": _techniques,
+    "checks": _checks,
+    "targets": _targets,
+    "zoo": _zoo,
+}
+
+
+@click.command(epilog=EPILOG)
+@click.argument("kind", type=click.Choice(list(KINDS)))
+def command(kind: str) -> None:
+    """List techniques, checks, targets, models or the zoo of known defects."""
+    rows = [tuple(cells) for cells in KINDS[kind]()]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

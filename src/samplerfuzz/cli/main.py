@@ -1,0 +1,97 @@
+"""The command `samplerfuzz`: a table of verbs, and what an error becomes.
+
+A verb is a module with an attribute `command`; it is imported when it is called, so that `samplerfuzz --help` loads none.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+import samplerfuzz
+from samplerfuzz.core.errors import NothingTestedError, SamplerFuzzError
+
+USAGE, NOTHING_TESTED, INTERRUPTED = 2, 3, 130
+
+VERBS: dict[str, tuple[str, str]] = {
+    "fuzz": ("samplerfuzz.cli.fuzz", "Look for bugs in a sampler: yours, or the built-in ones."),
+    "generate": ("samplerfuzz.cli.generate", "Continue a prompt, at any real temperature."),
+    "models": ("samplerfuzz.cli.models", "List, get or describe the models."),
+    "zoo": ("samplerfuzz.cli.zoo", "Fuzz the documented bugs of the zoo: the kill matrix."),
+    "ls": ("samplerfuzz.cli.ls", "List techniques, checks, targets, models or the zoo."),
+    "explain": ("samplerfuzz.cli.explain", "Explain a check or a sampling technique."),
+}
+
+EXAMPLES = """\
+\b
+Examples:
+  samplerfuzz fuzz                                  the built-in samplers
+  samplerfuzz fuzz my_sampler.py:top_p              a function of yours
+  samplerfuzz explain kept_token_is_missing         what a finding means
+  samplerfuzz generate tiny "Once upon a time" --temperature -0.001
+
+\b
+Exit status: 0 nothing found, 1 findings, 2 usage error,
+3 nothing could be tested, 130 interrupted.
+"""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are the table VERBS."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs, in the order of the table."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the verb's module and return its `command`; an unknown verb is a usage error that names the nearest."""
+        if cmd_name not in VERBS:
+            close = difflib.get_close_matches(cmd_name, VERBS, n=1)
+            ctx.fail(f"no verb {cmd_name!r}; {f'did you mean {close[0]!r}? ' if close else ''}known: {', '.join(VERBS)}")
+        command: click.Command = importlib.import_module(VERBS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the one-line helps of the table, importing no verb."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+
+
+@click.group(cls=LazyGroup, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(samplerfuzz.__version__, prog_name="samplerfuzz")
+def group() -> None:
+    """Find the bugs between a language model's logits and the token it emits."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command line and exit with its status; an unexpected exception is a bug of ours and propagates."""
+    sys.exit(_status(arguments))
+
+
+def _status(arguments: Sequence[str] | None) -> int:
+    try:
+        value = group.main(args=None if arguments is None else list(arguments), prog_name="samplerfuzz", standalone_mode=False)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return USAGE
+    except click.ClickException as error:
+        _say(error.format_message())
+        return USAGE
+    except NothingTestedError as error:
+        _say(str(error))
+        return NOTHING_TESTED
+    except SamplerFuzzError as error:
+        _say(str(error))
+        return USAGE
+    return value if isinstance(value, int) else 0
+
+
+def _say(message: str) -> None:
+    click.echo(f"error: {message}", err=True)
