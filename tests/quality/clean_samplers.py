@@ -168,9 +168,9 @@ def alias_method(logits, temperature, u):
         with np.errstate(over="ignore"):
             e = np.where(np.isfinite(row), np.exp((np.where(np.isfinite(row), row, row.max()) - row.max()) / temperature), 0)
         ids = np.flatnonzero(e)
-        weight = e[ids] / e.sum() * len(ids)
-        share, alias = np.ones(len(ids)), np.arange(len(ids))
-        small, large = list(np.flatnonzero(weight < 1)), list(np.flatnonzero(weight >= 1))
+        weight = (e[ids] / e.sum() * len(ids)).tolist()
+        share, alias = [1.0] * len(ids), list(range(len(ids)))
+        small, large = [j for j in alias if weight[j] < 1], [j for j in alias if weight[j] >= 1]
         while small and large:
             s, g = small.pop(), large[-1]
             share[s], alias[s] = weight[s], g
