@@ -7,12 +7,15 @@ import difflib
 import importlib.util
 import inspect
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from samplerfuzz.checks.registry import Check, load_all
 from samplerfuzz.core.errors import UsageError
 from samplerfuzz.core.registry import TECHNIQUES, Parameter, Technique
+
+if TYPE_CHECKING:
+    from samplerfuzz.checks.registry import Check
 
 EPILOG = """\
 \b
@@ -27,6 +30,8 @@ Examples:
 @click.argument("name", metavar="[ID]", required=False)
 def command(name: str | None) -> None:
     """Explain a check or a sampling technique; with no ID, list what can be explained."""
+    from samplerfuzz.checks.registry import load_all
+
     checks = load_all()
     if name is None:
         click.echo(_index(checks))

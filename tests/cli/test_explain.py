@@ -1,0 +1,61 @@
+"""`explain` and `ls`: everything in a table can be listed and explained."""
+
+import pytest
+
+from samplerfuzz.checks.registry import load_all
+from samplerfuzz.cli.main import main
+from samplerfuzz.core.registry import TECHNIQUES
+from samplerfuzz.targets import builtin
+from samplerfuzz.zoo import DEFECTS
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    printed = capsys.readouterr()
+    return ended.value.code, printed.out, printed.err
+
+
+@pytest.mark.parametrize("name", sorted(load_all()))
+def test_every_check_is_explained(capsys, name):
+    check = load_all()[name]
+    code, out, err = run(capsys, "explain", name)
+    assert (code, err) == (0, "")
+    head, _, body = out.partition("\n\n")
+    assert head == f"{name}\n  severity {check.severity}, kind {check.kind}"
+    assert len(body.split()) >= 10, "an explanation is a paragraph"
+
+
+@pytest.mark.parametrize("name", TECHNIQUES)
+def test_every_technique_is_explained(capsys, name):
+    code, out, err = run(capsys, "explain", name)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{name}\n  {TECHNIQUES[name].summary}\n")
+    assert all(parameter.name in out.partition("Parameters:")[2] for parameter in TECHNIQUES[name].parameters)
+
+
+def test_explain_lists_everything(capsys):
+    listed = {line.split()[0] for line in run(capsys, "explain")[1].splitlines() if line.startswith("  ")}
+    assert listed == {*load_all(), *TECHNIQUES}
+
+
+def test_an_unknown_name_names_the_nearest(capsys):
+    code, out, err = run(capsys, "explain", "top_q")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: nothing called 'top_q' to explain; did you mean 'top_p'? known: ")
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"), [("techniques", TECHNIQUES), ("checks", load_all()), ("targets", builtin.names()), ("zoo", DEFECTS)]
+)
+def test_ls_prints_one_line_each(capsys, kind, names):
+    code, out, err = run(capsys, "ls", kind)
+    assert (code, err) == (0, "")
+    assert sorted(line.split()[0] for line in out.splitlines()) == sorted(names)
+
+
+def test_ls_of_something_else_is_refused(capsys):
+    code, out, err = run(capsys, "ls", "planets")
+    assert (code, out) == (2, "")
+    assert "'planets'" in err
+    assert "techniques" in err
