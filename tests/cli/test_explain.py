@@ -5,6 +5,7 @@ import pytest
 from samplerfuzz.checks.registry import load_all
 from samplerfuzz.cli.main import main
 from samplerfuzz.core.registry import TECHNIQUES
+from samplerfuzz.llama.models import known
 from samplerfuzz.targets import builtin
 from samplerfuzz.zoo import DEFECTS
 
@@ -45,13 +46,14 @@ def test_an_unknown_name_names_the_nearest(capsys):
     assert err.startswith("error: nothing called 'top_q' to explain; did you mean 'top_p'? known: ")
 
 
-@pytest.mark.parametrize(
-    ("kind", "names"), [("techniques", TECHNIQUES), ("checks", load_all()), ("targets", builtin.names()), ("zoo", DEFECTS)]
-)
-def test_ls_prints_one_line_each(capsys, kind, names):
+LISTED = {"techniques": TECHNIQUES, "checks": load_all(), "targets": builtin.names(), "models": known(), "zoo": DEFECTS}
+
+
+@pytest.mark.parametrize("kind", LISTED)
+def test_ls_prints_one_line_each(capsys, kind):
     code, out, err = run(capsys, "ls", kind)
     assert (code, err) == (0, "")
-    assert sorted(line.split()[0] for line in out.splitlines()) == sorted(names)
+    assert sorted(line.split()[0] for line in out.splitlines()) == sorted(LISTED[kind])
 
 
 def test_ls_of_something_else_is_refused(capsys):

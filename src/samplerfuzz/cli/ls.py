@@ -39,6 +39,13 @@ def _targets() -> Iterable[Row]:
         yield PREFIX + name, " > ".join(order)
 
 
+def _models() -> Iterable[Row]:
+    from samplerfuzz.llama.models import known
+
+    for model in known().values():
+        yield model.name, "here" if model.is_here() else "not fetched", model.description
+
+
 def _zoo() -> Iterable[Row]:
     from samplerfuzz.zoo import DEFECTS
 
@@ -50,6 +57,7 @@ KINDS: dict[str, Callable[[], Iterable[Row]]] = {
     "techniques": _techniques,
     "checks": _checks,
     "targets": _targets,
+    "models": _models,
     "zoo": _zoo,
 }
 
