@@ -1,0 +1,5 @@
+"""Listeners of events: terminal, JSON, HTML, JUnit, SARIF, reproducers."""
+
+from samplerfuzz.report.reporters import Reporters, reporters
+
+__all__ = ["Reporters", "reporters"]

@@ -1,0 +1,129 @@
+"""How a reproducer asserts a finding: one template for each kind of defect, and the numbers it is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from samplerfuzz.cases import Case
+from samplerfuzz.cases.parameters import parameter
+from samplerfuzz.checks.finding import Finding
+from samplerfuzz.report.text import json_ready
+
+_RELATIONS = {
+    "permuting_the_vocabulary_permutes_the_answer": "relation_permuting",
+    "shifting_the_logits_changes_nothing": "relation_shifting",
+    "masked_columns_change_nothing": "relation_masked",
+}
+_SEEDS = {
+    "seed_changes_the_draw": "seeds_seed_changes",
+    "rows_draw_independently": "seeds_rows",
+    "calls_draw_independently": "seeds_calls",
+}
+_OUTCOMES = {"hang": "hang", "raised": "raised", "malformed": "malformed", "NaN row": "nan_row"}
+_LISTED = 64
+_HANG_SECONDS, _LEAST_DRAWS, _MOST_DRAWS = 10, 20_000, 200_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assertion:
+    """A template of `templates/reproducer/` and the constants it reads."""
+
+    template: str
+    constants: dict[str, Any] = field(default_factory=dict)
+
+
+def assertion(finding: Finding) -> Assertion:
+    """Return how a finding is asserted."""
+    v = finding.violation
+    expected, observed = v.expected, v.observed
+    if v.protocol in ("draws", "grid") and "low" in expected:
+        return _frequencies(finding)
+    if v.protocol == "alone":
+        return _alone(finding)
+    if v.protocol == "repeat":
+        return Assertion(template="repeat")
+    if v.protocol == "relation" and v.check in _RELATIONS:
+        return Assertion(template=_RELATIONS[v.check], constants={"TOKEN": observed["token"]})
+    if v.protocol == "seeds" and v.check in _SEEDS:
+        return Assertion(template=_SEEDS[v.check])
+    if observed.get("outcome") in _OUTCOMES:
+        template = _OUTCOMES[observed["outcome"]]
+        return Assertion(template=template, constants={"LIMIT": _HANG_SECONDS} if template == "hang" else {})
+    if "mutated" in observed:
+        return Assertion(template="input_changed")
+    if expected.get("outcome") == "refusal or NaN":
+        return Assertion(template="clean_answer")
+    if "range" in expected:
+        return Assertion(template="token_range")
+    if "probabilities" in expected and "probabilities" in observed:
+        pair = _numbers(observed["probabilities"]), _numbers(expected["probabilities"])
+        return Assertion(template="probability", constants={"PROBABILITIES": expected["probabilities"], "TOLERANCE": _half_of_the_difference(*pair)})
+    if "token" in observed and ("never" in expected or "must" in expected):
+        return Assertion(template="token_sets", constants={"NEVER": _never(finding)})
+    if "kept" in observed and ("never" in expected or "must" in expected):
+        constants = {"MUST": expected.get("must", []), "NEVER": _never(finding), "LEAST": max(1, int(expected.get("least", 1)))}
+        return Assertion(template="kept_sets", constants=constants)
+    return Assertion(template="same_answer", constants={"EXPECTED": json_ready(expected), "OBSERVED": json_ready(observed)})
+
+
+def flat_case(finding: Finding) -> Case:
+    """Return 32 flat rows of 1000 tokens with every parameter neutral: what the checks of seeds look at."""
+    rows, size = 32, 1000
+    parameters: dict[str, Any] = {}
+    for name in finding.case.parameters:
+        item = parameter(name)
+        neutral = {"temperature": 1.0, "top_k": float(size), "typical_p": 1.0}.get(name, item.neutral)
+        parameters[name] = [{} for _ in range(rows)] if item.kind == "bias" else np.full(rows, 0.0 if neutral is None else neutral)
+    seeds = np.arange(rows) * 977 * finding.per_row + 5
+    return Case(logits=np.zeros((rows, size), np.float32), parameters=parameters, seeds=None if finding.case.seeds is None else seeds)
+
+
+def _frequencies(finding: Finding) -> Assertion:
+    v = finding.violation
+    n = int(v.statistic.get("n", 0))
+    bounds = {"LOW": v.expected["low"], "HIGH": v.expected["high"]}
+    if v.protocol == "grid":
+        return Assertion(template="grid", constants={**bounds, "GRID": n or 16384})
+    # the search stopped as soon as it was sure; a fixed number of draws needs some more to be as sure
+    return Assertion(template="draws", constants={**bounds, "DRAWS": min(max(8 * n, _LEAST_DRAWS), _MOST_DRAWS)})
+
+
+def _alone(finding: Finding) -> Assertion:
+    observed = finding.violation.observed
+    batch = observed.get("batch", observed)
+    alone = observed.get("alone") or finding.violation.expected.get("alone") or {}
+    if finding.returns == "tokens":
+        return Assertion(template="alone_tokens")
+    one, other = _numbers(batch.get("probabilities", [])), _numbers(alone.get("probabilities", []))
+    return Assertion(template="alone", constants={"TOLERANCE": _half_of_the_difference(one, np.where(other > 0, other, one))})
+
+
+def _half_of_the_difference(got: np.ndarray, right: np.ndarray) -> float:
+    """Return half of the largest relative difference seen: a repaired function is far below, the defect above."""
+    if got.shape != right.shape or not got.size:
+        return 1e-4
+    with np.errstate(all="ignore"):
+        relative = np.abs(got - right) / np.where(right > 0, right, np.inf)
+    finite = relative[np.isfinite(relative)]
+    worst = float(finite.max()) if finite.size else 0.0
+    return float(f"{min(worst, 1.0) / 2:.3g}") if worst > 0 else 1e-4
+
+
+def _numbers(values: Any) -> np.ndarray:
+    return np.array([np.nan if x is None else float(x) for x in values], np.float64)
+
+
+def _never(finding: Finding) -> list[int]:
+    """Return the tokens that must not occur; the listed sets are cut at 64 ids, so complete them where that is possible."""
+    expected, observed = finding.violation.expected, finding.violation.observed
+    never = list(expected.get("never", []))
+    fair = [*expected.get("must", []), *expected.get("may", [])]
+    if len(never) >= _LISTED and len(expected.get("must", [])) < _LISTED and len(expected.get("may", [])) < _LISTED:
+        return [token for token in range(finding.case.vocabulary) if token not in fair]
+    token = observed.get("token")
+    if token is not None and token not in never:
+        never.append(token)
+    return never

@@ -1,0 +1,94 @@
+"""The run as it becomes a report: one listener that the files are written from."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from samplerfuzz import __version__
+from samplerfuzz.checks.finding import SEVERITIES, Finding
+from samplerfuzz.engine.events import Event, FindingFound, Progress, RunFinished, RunStarted, TargetFinished, TargetStarted
+from samplerfuzz.report.schema import CaseEntry, FindingEntry, Report, TargetEntry
+from samplerfuzz.report.text import json_ready
+
+
+class Recorder:
+    """Collect events; `report()` is the run so far, `findings` the found values themselves."""
+
+    def __init__(self, *, started: datetime) -> None:
+        self.started = started
+        self.findings: dict[tuple[str, str], Finding] = {}
+        self.reproducers: dict[tuple[str, str], str] = {}
+        self._settings: dict[str, Any] = {}
+        self._targets: dict[str, TargetStarted] = {}
+        self._progress: dict[str, Progress] = {}
+        self._finished: dict[str, TargetFinished] = {}
+        self._end = RunFinished(status=130, reason="the run did not end", seconds=0.0)
+
+    def __call__(self, event: Event) -> None:
+        """Take one event."""
+        if isinstance(event, RunStarted):
+            self._settings = event.settings
+        elif isinstance(event, TargetStarted):
+            self._targets[event.target] = event
+        elif isinstance(event, Progress):
+            self._progress[event.target] = event
+        elif isinstance(event, FindingFound):
+            self._keep(event.finding)
+        elif isinstance(event, TargetFinished):
+            self._finished[event.target] = event
+            for finding in event.findings:
+                self._keep(finding)
+        elif isinstance(event, RunFinished):
+            self._end = event
+
+    def _keep(self, finding: Finding) -> None:
+        self.findings[finding.target, finding.id] = finding
+
+    def ordered(self) -> list[Finding]:
+        """Return the findings, the most severe first, then as found."""
+        return sorted(self.findings.values(), key=lambda f: -SEVERITIES.index(f.violation.severity))
+
+    def report(self) -> Report:
+        """Return the whole run as data."""
+        return Report(
+            version=__version__,
+            seed=self._settings.get("seed"),
+            started=self.started.isoformat(timespec="seconds"),
+            seconds=round(self._end.seconds, 3),
+            settings=json_ready(self._settings),
+            status=self._end.status,
+            reason=self._end.reason,
+            alpha_spent=self._end.alpha_spent,
+            targets=[self._target(name) for name in self._targets],
+            findings=[entry(f, self.reproducers.get((f.target, f.id))) for f in self.ordered()],
+        )
+
+    def _target(self, name: str) -> TargetEntry:
+        begun, done, last = self._targets[name], self._finished.get(name), self._progress.get(name)
+        numbers = done or last
+        seconds = numbers.seconds if numbers else 0.0
+        pairs = numbers.pairs if numbers else 0
+        return TargetEntry(
+            target=name,
+            order=list(begun.order),
+            order_was_assumed=begun.order_was_assumed,
+            returns=begun.returns,
+            seconds=round(seconds, 3),
+            calls=numbers.calls if numbers else 0,
+            pairs=pairs,
+            draws=numbers.draws if numbers else 0,
+            pairs_per_second=round(pairs / seconds, 1) if seconds > 0 else 0.0,
+            outcomes=done.outcomes if done else {},
+            checks=done.checks if done else {},
+            covered=done.covered if done else {},
+            skipped=done.skipped if done else {},
+            findings=[f.id for f in self.findings.values() if f.target == name],
+            complete=done is not None,
+        )
+
+
+def entry(finding: Finding, reproducer: str | None) -> FindingEntry:
+    """Return the entry of `findings[]` for one finding."""
+    data = json_ready(finding.to_json())
+    return FindingEntry(**{**data, "case": CaseEntry(**data["case"]), "reproducer": reproducer})

@@ -1,0 +1,110 @@
+"""Reproducers: a finding as one Python program that needs only NumPy and the target."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+import samplerfuzz
+from samplerfuzz.cases import Case
+from samplerfuzz.cases.parameters import parameter
+from samplerfuzz.checks.finding import Finding
+from samplerfuzz.report.assertions import Assertion, assertion, flat_case
+from samplerfuzz.report.files import write_atomically
+from samplerfuzz.report.literal import literal
+from samplerfuzz.report.text import number, printable
+
+_BUILTIN = "builtin:"
+_PACKAGE = Path(samplerfuzz.__file__).resolve().parent
+
+
+def write_reproducer(finding: Finding, directory: Path) -> Path:
+    """Write `<id>.py` and return its path."""
+    return write_atomically(directory / f"{finding.id}.py", reproducer_source(finding))
+
+
+def reproducer_source(finding: Finding) -> str:
+    """Return the program: it prints expected and got, and exits 1 if the defect shows, 0 if not, 2 if the target does not load."""
+    loader, where, name, own = _loader(finding.target)
+    asserted = assertion(finding)
+    case = flat_case(finding) if asserted.template.startswith("seeds_") else finding.case
+    integers = [n for n in case.parameters if parameter(n).kind == "integer"]
+    return _template().render(
+        docstring=_docstring(finding, loader, own, asserted),
+        assertion=asserted.template,
+        loader=loader,
+        own=own,
+        where=repr(where),
+        name=repr(name),
+        case=_case_lines(case),
+        parameters=literal(list(case.parameters)),
+        integers=literal(integers),
+        per_row=finding.per_row,
+        returns=f'"{finding.returns}"',
+        row=0 if asserted.template.startswith("seeds_") else finding.violation.row,
+        constants=[(key, literal(value)) for key, value in asserted.constants.items()],
+    )
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("samplerfuzz.report"),
+        autoescape=False,  # noqa: S701 - the output is Python; every value goes through repr
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=False,
+    )
+    return environment.get_template("reproducer.py.j2")
+
+
+def _loader(locator: str) -> tuple[str, str, str, bool]:
+    """Return how the target is loaded, from where, its name, and whether it is a part of samplerfuzz."""
+    if locator.startswith(_BUILTIN):
+        return "builtin", "", locator.removeprefix(_BUILTIN), True
+    where, _, name = locator.rpartition(":")
+    if where.endswith(".py"):
+        path = Path(where).resolve()
+        return "file", str(path), name, path.is_relative_to(_PACKAGE)
+    return "module", where, name, where.split(".")[0] == "samplerfuzz"
+
+
+def _docstring(finding: Finding, loader: str, own: bool, asserted: Assertion) -> str:
+    v = finding.violation
+    assumed = " (assumed from the signature)" if finding.order_was_assumed else ""
+    needs = "The target is a part of samplerfuzz." if own else "Runs without samplerfuzz: NumPy and the target are enough."
+    argument = "" if loader == "builtin" else " [FILE.py:NAME]" if loader == "file" else " [MODULE:NAME]"
+    lines = [
+        f"{v.severity.upper()}: {v.title}",
+        "",
+        f"claim    {v.check}",
+        f"target   {finding.target}",
+        f"stages   {' > '.join(finding.order) or 'none'}{assumed}; returns {finding.returns}",
+    ]
+    if v.statistic:
+        lines.append("found    " + ", ".join(f"{name} = {number(x)}" for name, x in v.statistic.items()))
+    lines += ["", f"usage    python {finding.id}.py{argument}", "exit     1 the defect shows, 0 it does not, 2 the target cannot be loaded", "", needs]
+    text = "\n".join(printable(line) for line in lines).replace("\\", "\\\\").replace('"""', "'''")
+    return f'"""{text}\n"""'
+
+
+def _case_lines(case: Case) -> list[tuple[str, str]]:
+    rows: dict[str, Any] = {"logits": _float32(case.logits)}
+    rows |= {name: value if isinstance(value, list) else np.asarray(value, np.float64).tolist() for name, value in case.parameters.items()}
+    if case.history is not None:
+        rows["history"] = [list(map(int, ids)) for ids in case.history]
+        if case.prompt_length is not None:
+            rows["prompt_length"] = case.prompt_length.tolist()
+    if case.seeds is not None:
+        rows["seed"] = case.seeds.tolist()
+    if case.u is not None:
+        rows["u"] = case.u.tolist()
+    return [(f'"{name}"', literal(value)) for name, value in rows.items()]
+
+
+def _float32(logits: np.ndarray) -> list[list[float]]:
+    """Return the shortest float64 numbers that round to these float32 numbers."""
+    return [[float(str(x)) for x in row] for row in np.asarray(logits, np.float32)]

@@ -1,0 +1,167 @@
+"""What a person sees while a run goes on, and at its end."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from samplerfuzz.checks.finding import Finding
+from samplerfuzz.engine.events import Event, FindingFound, Progress, RunFinished, RunStarted, TargetFinished, TargetStarted
+from samplerfuzz.report.finding_text import COLOURS, finding_block
+from samplerfuzz.report.text import count, printable
+
+_LINE_SECONDS = 5.0
+MEANINGS = {
+    0: "nothing found",
+    1: "findings at or above --fail-on",
+    3: "nothing could be tested",
+    130: "interrupted",
+}
+
+
+class TerminalReporter:
+    """Show progress, findings and the summary.
+
+    Args:
+      console: where to.
+      quiet: findings and one line at the end, nothing else.
+      directory: of the report, to name the files in it.
+    """
+
+    def __init__(self, console: Console, quiet: bool = False, directory: Path | None = None) -> None:
+        self.console, self.quiet, self.directory = console, quiet, directory
+        self._live: Live | None = None
+        self._finished: list[TargetFinished] = []
+        self._started: dict[str, TargetStarted] = {}
+        self._targets: tuple[str, ...] = ()
+        self._printed = 0.0
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        if isinstance(event, FindingFound):
+            self._finding(event.finding)
+        elif isinstance(event, RunStarted):
+            self._begin(event)
+        elif isinstance(event, TargetStarted):
+            self._started[event.target] = event
+            self._printed = time.monotonic()
+        elif isinstance(event, Progress):
+            self._progress(event)
+        elif isinstance(event, TargetFinished):
+            self._finished.append(event)
+        else:
+            self.close()
+            self._end(event)
+
+    def close(self) -> None:
+        """Take the progress line off the screen."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _begin(self, event: RunStarted) -> None:
+        self._targets = event.targets
+        if self.quiet:
+            return
+        settings = event.settings
+        seed, checks, seconds = settings.get("seed"), settings.get("checks"), settings.get("max_time")
+        facts = [f"{len(event.targets)} target{'s' * (len(event.targets) != 1)}"]
+        facts += [f"{len(checks)} checks"] if checks else []
+        facts += [f"{seconds:g} s"] if seconds else []
+        facts += [f"seed {seed}"] if seed is not None else []
+        self.console.print(Text.assemble(("samplerfuzz", "bold"), " fuzz  ", (" · ".join(facts), "dim")))
+        if self.console.is_terminal:
+            # refreshed by hand: a thread of ours would run beside the target
+            self._live = Live(console=self.console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
+            self._live.start()
+
+    def _progress(self, event: Progress) -> None:
+        if self.quiet:
+            return
+        if self._live is not None:
+            self._live.update(self._line(event), refresh=True)
+        elif time.monotonic() - self._printed >= _LINE_SECONDS:
+            self._printed = time.monotonic()
+            planned = f"/{event.seconds_planned:.0f}" if event.seconds_planned else ""
+            self.console.print(
+                Text(f"{printable(event.target)}  {event.seconds:.0f}{planned} s  {count(event.pairs)} pairs  {event.findings} findings"), soft_wrap=True
+            )
+
+    def _line(self, event: Progress) -> Table:
+        place = f"{len(self._finished) + 1}/{len(self._targets)}" if len(self._targets) > 1 else ""
+        rate = event.pairs / event.seconds if event.seconds > 0 else 0.0
+        line = Table.grid(padding=(0, 2))
+        line.add_row(
+            Text(place, style="dim"),
+            Text(_short(event.target, 40), style="bold"),
+            ProgressBar(total=max(event.seconds_planned, 1e-9), completed=min(event.seconds, event.seconds_planned), width=24),
+            Text(f"{event.seconds:4.0f}/{event.seconds_planned:.0f} s"),
+            Text(f"{count(event.pairs)} pairs, {count(rate)}/s"),
+            Text(f"{event.findings} found", style="bold red" if event.findings else "green"),
+        )
+        return line
+
+    def _finding(self, finding: Finding) -> None:
+        path = None if self.directory is None else self.directory / "findings" / f"{finding.id}.py"
+        self.console.print(finding_block(finding, path))
+
+    def _end(self, event: RunFinished) -> None:
+        if not self.quiet and self._finished:
+            self.console.print(self._summary())
+            for line in self._coverage():
+                self.console.print(line, soft_wrap=True)
+        pairs = sum(t.pairs for t in self._finished)
+        style = {0: "bold green", 1: "bold red"}.get(event.status, "bold yellow")
+        text = Text.assemble(
+            (event.reason, style), f" · {count(pairs)} pairs in {event.seconds:.1f} s · exit {event.status} ({MEANINGS.get(event.status, 'error')})"
+        )
+        self.console.print(text, soft_wrap=True)
+        if self.directory is not None and not self.quiet:
+            self.console.print(Text.assemble("report: ", (str(self.directory / "report.html"), "bold")), soft_wrap=True)
+
+    def _summary(self) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+        table.add_column("target", overflow="fold")
+        for name in ("pairs", "calls", "draws", "seconds", "pairs/s", "pass", "refused", "unclear", "findings"):
+            table.add_column(name, justify="right")
+        for t in self._finished:
+            unclear = sum(n for name, n in t.outcomes.items() if name not in ("pass", "refused", "finding"))
+            cells = [count(t.pairs), count(t.calls), count(t.draws), f"{t.seconds:.1f}", count(t.pairs / t.seconds if t.seconds else 0)]
+            cells += [count(t.outcomes.get("pass", 0)), count(t.outcomes.get("refused", 0)), count(unclear)]
+            worst = max((f.violation.severity for f in t.findings), key=list(reversed(COLOURS)).index, default="")
+            found = Text(f"{len(t.findings)} ({worst})" if worst else "0", style=COLOURS.get(worst, "green"))
+            table.add_row(Text(printable(t.target)), *cells, found)
+        return table
+
+    def _coverage(self) -> list[Text]:
+        """Return what was thrown, which checks ran, which did not and why."""
+        regimes: dict[str, int] = {}
+        for t in self._finished:
+            for name, n in t.covered.items():
+                regimes[name] = regimes.get(name, 0) + n
+        used = {name for t in self._finished for name, n in t.checks.items() if n}
+        skipped = {name for t in self._finished for name in t.skipped} - used
+        idle = {name for t in self._finished for name in t.checks} - used - skipped
+        lines = []
+        if regimes:
+            shown = ", ".join(f"{name} {count(n)}" for name, n in sorted(regimes.items(), key=lambda item: -item[1]))
+            lines.append(Text.assemble(("logits: ", "dim"), printable(shown)))
+        lines.append(Text.assemble(("checks: ", "dim"), f"{len(used)} used" + (f"; without a verdict: {', '.join(sorted(idle))}" if idle else "")))
+        if skipped:
+            lines.append(Text.assemble(("not applicable: ", "dim"), ", ".join(sorted(skipped))))
+        assumed = [s.target for s in self._started.values() if s.order_was_assumed]
+        if assumed:
+            lines.append(Text.assemble(("assumed: ", "dim"), f"the order of stages is the signature's for {', '.join(map(printable, assumed))}"))
+        return lines
+
+
+def _short(text: str, width: int) -> str:
+    text = printable(text)
+    return text if len(text) <= width else "…" + text[-(width - 1) :]
