@@ -71,7 +71,7 @@ def test_no_file_names_a_machine():
         "/".join(("", "root", "")),
         "/".join(("", "opt", "")),
         "pypi" + ".org",
-        "pythonhosted",
+        "python" + "hosted",
     ]
     pattern = re.compile("|".join(map(re.escape, words)).encode())
     guilty = {path.relative_to(ROOT).as_posix(): found.group() for path in _documents() if (found := pattern.search(path.read_bytes()))}
