@@ -5,7 +5,7 @@ import numpy as np
 from samplerfuzz.llama.config import LlamaConfig, RopeScaling
 from samplerfuzz.llama.weights import weight_shapes
 
-_SMALL = dict(vocab_size=97, hidden_size=32, intermediate_size=56, num_layers=3, num_heads=4, max_position=256)
+_SMALL = {"vocab_size": 97, "hidden_size": 32, "intermediate_size": 56, "num_layers": 3, "num_heads": 4, "max_position": 256}
 
 CASES = {
     "mha_tied": LlamaConfig(**_SMALL, num_kv_heads=4, head_dim=8, tie_embeddings=True),
