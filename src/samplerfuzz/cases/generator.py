@@ -46,6 +46,9 @@ class Generator:
         if strategy == "edge" and self.parameters:
             name = str(rng.choice(self.parameters))
             given[name] = self._spread(values.edge(name, rng, rows, logits))
+        if self.per_row and "temperature" in given and strategy != "poison" and rng.random() < 0.3:
+            # greedy rows beside random ones: where requests are regrouped, parameters go astray
+            given["temperature"] = np.where(rng.random(rows) < 0.3, 0.0, given["temperature"])
         case = Case(logits=logits, parameters=given, regime=regime, strategy=strategy)
         case = case.with_(**self._other_inputs(rng, rows, logits.shape[1], strategy))
         return self._poisoned(rng, case) if strategy == "poison" else case

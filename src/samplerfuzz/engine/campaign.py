@@ -19,7 +19,7 @@ from samplerfuzz.core.seeding import stream
 from samplerfuzz.engine.events import FindingFound, Listener, Progress, TargetFinished, TargetStarted
 from samplerfuzz.targets.target import Outcome, Target
 
-SIZES = (1, 2, 3, 4, 5, 8, 16, 31, 32, 33)
+SIZES = (1, 2, 3, 4, 5, 6, 8, 8, 16, 16, 31, 32, 32, 33, 64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Limits:
     cases: int | None = None
     shrink: bool = True
     sizes: tuple[int, ...] = SIZES
-    batch: int = 64
+    batch: int = 512
 
 
 @dataclass(kw_only=True)

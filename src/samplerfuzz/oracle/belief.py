@@ -142,7 +142,9 @@ def start(logits: np.ndarray, arithmetic: Precision) -> Belief:
     z = np.asarray(logits, np.float64)
     allowed = z > -np.inf
     rows = z.shape[0]
-    error = np.where(allowed, arithmetic.unit * np.abs(np.where(allowed, z, 0)) if arithmetic.unit > 1e-7 else 0.0, 0.0)
+    size = np.abs(np.where(allowed, z, 0))
+    # float32 logits are exact in float32; a denormal may be flushed to zero by the hardware
+    error = np.where((size > 0) & (size < 1.2e-38), 1.2e-38, arithmetic.unit * size if arithmetic.unit > 1e-7 else 0.0)
     return Belief(z=z, error=error, must=allowed, may=np.zeros_like(allowed), least=allowed.sum(-1), greedy=np.zeros(rows, bool), arithmetic=arithmetic)
 
 

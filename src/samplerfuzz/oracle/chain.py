@@ -14,6 +14,7 @@ import numpy as np
 
 from samplerfuzz.core.registry import load, technique
 from samplerfuzz.oracle.belief import Belief, Precision, start
+from samplerfuzz.oracle.temperature import SMALLEST_NORMAL
 
 FILTERS = frozenset({"top_k", "top_p", "min_p", "typical_p", "top_n_sigma", "xtc"})
 _LOG_UNDERFLOW = -83.0
@@ -46,7 +47,9 @@ def readings(order: Sequence[str], parameters: Mapping[str, np.ndarray], *, nega
         options = [0]
         value = np.asarray(parameters.get(technique(stage).parameters[0].name, np.zeros(1)))
         if stage == "temperature":
-            options = [0] if negative_temperature == "invert" else [1]
+            options = [0, 2] if negative_temperature == "invert" else [1, 3]
+            if not ((np.abs(value) < SMALLEST_NORMAL) & (value != 0)).any():
+                options = options[:1]
         elif (stage in ("top_p", "typical_p") and (value <= 0).any()) or (stage == "min_p" and (value > 1).any()):
             options = [0, 1]
         elif stage == "top_n_sigma":

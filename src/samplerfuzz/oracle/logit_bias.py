@@ -7,8 +7,6 @@ import numpy as np
 from samplerfuzz.oracle.belief import Belief
 from samplerfuzz.oracle.penalties import shift
 
-READINGS = 1
-
 
 def logit_bias(belief: Belief, *, logit_bias: np.ndarray, reading: int = 0) -> Belief:
     """Add `logit_bias` [R, V]."""

@@ -9,8 +9,6 @@ import numpy as np
 
 from samplerfuzz.oracle.belief import Belief
 
-READINGS = 2
-
 
 def min_p(belief: Belief, *, min_p: np.ndarray, reading: int = 0) -> Belief:
     """Keep what has at least the share `min_p` [R] of the largest probability."""

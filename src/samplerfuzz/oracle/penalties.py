@@ -10,8 +10,6 @@ import numpy as np
 
 from samplerfuzz.oracle.belief import Belief
 
-READINGS = 1
-
 
 def repetition_penalty(belief: Belief, *, repetition_penalty: np.ndarray, counts: np.ndarray, reading: int = 0) -> Belief:
     """Divide seen positive logits by `repetition_penalty` [R], multiply the others; counts [R, V]."""

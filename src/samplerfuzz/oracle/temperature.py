@@ -1,7 +1,7 @@
 """Temperature: z / T for every real T; 0 is greedy, negative inverts, ±∞ is uniform over the allowed set (Kauffman 2023 for T < 0).
 
-A mask is applied after the division: a masked token stays masked. Reading 1 treats T <= 0 as greedy (llama.cpp) and
-reading 0 divides. NaN has no reading.
+A mask is applied after the division: a masked token stays masked. Reading 0 divides by any T but 0, reading 1 treats
+T <= 0 as greedy (llama.cpp); readings 2 and 3 are the same on machines that take a denormal T for zero. NaN has no reading.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import numpy as np
 
 from samplerfuzz.oracle.belief import Belief
 
-READINGS = 2
+SMALLEST_NORMAL = 1.1754943508222875e-38
 
 
 def temperature(belief: Belief, *, temperature: np.ndarray, reading: int = 0) -> Belief:
     """Divide by `temperature` [R]."""
-    greedy = (temperature == 0) | ((temperature < 0) & (reading == 1)) | ((np.abs(temperature) < 1.2e-38) & (temperature > 0) & (reading == 1))
+    greedy = (temperature == 0) | ((temperature < 0) & (reading in (1, 3))) | ((np.abs(temperature) < SMALLEST_NORMAL) & (reading >= 2))
     t = np.where(greedy, 1.0, temperature)
     possible = belief.possible
     z = np.where(possible, belief.z, 0.0)

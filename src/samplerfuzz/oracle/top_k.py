@@ -9,8 +9,6 @@ import numpy as np
 
 from samplerfuzz.oracle.belief import Belief, sums_above
 
-READINGS = 1
-
 
 def top_k(belief: Belief, *, top_k: np.ndarray, reading: int = 0) -> Belief:
     """Keep the `top_k` [R] largest of each row."""

@@ -10,8 +10,6 @@ import numpy as np
 
 from samplerfuzz.oracle.belief import Belief
 
-READINGS = 3
-
 
 def top_n_sigma(belief: Belief, *, top_n_sigma: np.ndarray, reading: int = 0) -> Belief:
     """Keep what lies within `top_n_sigma` [R] standard deviations of the maximum."""

@@ -10,8 +10,6 @@ import numpy as np
 
 from samplerfuzz.oracle.belief import Belief, prefix_mass
 
-READINGS = 2
-
 
 def top_p(belief: Belief, *, top_p: np.ndarray, reading: int = 0) -> Belief:
     """Keep the nucleus of mass `top_p` [R]."""

@@ -10,8 +10,6 @@ import numpy as np
 from samplerfuzz.oracle.belief import Belief
 from samplerfuzz.oracle.top_p import keep_prefix
 
-READINGS = 2
-
 
 def typical_p(belief: Belief, *, typical_p: np.ndarray, reading: int = 0) -> Belief:
     """Keep the tokens whose surprisal is nearest the entropy, up to mass `typical_p` [R]."""

@@ -10,8 +10,6 @@ import numpy as np
 
 from samplerfuzz.oracle.belief import Belief, sums_above
 
-READINGS = 2
-
 
 def xtc(belief: Belief, *, xtc_threshold: np.ndarray, xtc_probability: np.ndarray, reading: int = 0) -> Belief:
     """Remove the top choices but the least probable."""

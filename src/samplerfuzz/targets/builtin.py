@@ -59,9 +59,8 @@ def _function(name: str, order: tuple[str, ...]) -> Callable[..., Any]:
         z = np.full((tall, wide), -np.inf, np.float32)
         z[:rows, :size] = logits
         arrays = {n: _padded(np.asarray(v, np.float64), tall, rows) for n, v in given.items() if n != "logit_bias"}
-        for key in ("top_k",):
-            if key in arrays:
-                arrays[key] = np.where(arrays[key] >= size, 0, arrays[key]).clip(-1, 2**31 - 1)
+        if "top_k" in arrays:
+            arrays["top_k"] = np.where(arrays["top_k"] >= size, 0, arrays["top_k"])
         extra: dict[str, Any] = {}
         if "logit_bias" in given:
             dense = np.zeros((tall, wide), np.float32)
@@ -72,7 +71,7 @@ def _function(name: str, order: tuple[str, ...]) -> Callable[..., Any]:
                     dense[row, i] = b
             arrays["logit_bias"] = dense
         if history is not None:
-            longest = _bucket(max([len(ids) for ids in history] + [1]))
+            longest = max(16, *(len(ids) for ids in history))
             ids = np.zeros((tall, longest), np.int32)
             lengths = np.zeros(tall, np.int32)
             for row, tokens in enumerate(history):
@@ -96,7 +95,7 @@ def _function(name: str, order: tuple[str, ...]) -> Callable[..., Any]:
 
 
 def _bucket(n: int) -> int:
-    return max(8, 1 << (n - 1).bit_length())
+    return next((size for size in (64, 512) if n <= size), 1 << (n - 1).bit_length())
 
 
 def _padded(values: np.ndarray, tall: int, rows: int) -> np.ndarray:

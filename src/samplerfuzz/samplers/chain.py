@@ -1,0 +1,109 @@
+"""Stages one after another, and the whole chain as one compiled function of its parameters."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from samplerfuzz.core.errors import ParameterError
+from samplerfuzz.core.registry import load, technique
+from samplerfuzz.samplers.stage import Info, Stage, State
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Chain:
+    """Stages in order; called like one stage."""
+
+    stages: tuple[Stage, ...]
+
+    def __call__(self, logits: Any, state: State | None = None) -> tuple[jax.Array, State | None, tuple[Info, ...]]:
+        """Apply every stage to what the one before it left; the diagnostics are a tuple, one entry a stage."""
+        infos: list[Info] = []
+        out = jnp.asarray(logits).astype(jnp.float32)
+        for stage in self.stages:
+            out, state, info = stage(out, state)
+            infos.append(info)
+        return out, state, tuple(infos)
+
+
+def chain(*stages: Stage | Chain) -> Chain:
+    """Compose stages, first to last; chains among them are spliced in.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from samplerfuzz import samplers
+      >>> step = samplers.chain(samplers.temperature(2.0), samplers.top_k(2))
+      >>> step(jnp.array([[4.0, 2.0, 0.0]]))[0]
+      Array([[  0.,  -1., -inf]], dtype=float32)
+    """
+    flat: list[Stage] = []
+    for stage in stages:
+        flat.extend(stage.stages if isinstance(stage, Chain) else [stage])
+    return Chain(tuple(flat))
+
+
+def build(order: Sequence[str], params: Mapping[str, Any]) -> Chain:
+    """Build the chain of the named techniques from parameters by name.
+
+    Args:
+      order: technique names, first to last.
+      params: every parameter of every stage, scalar or [B]; `logit_bias` dense. A stage's optional arguments may be left out.
+
+    Raises:
+      UsageError: an unknown technique.
+      ParameterError: a parameter is missing, or one is given that no stage of the order reads.
+    """
+    unread = set(params)
+    stages: list[Stage | Chain] = []
+    for name in order:
+        constructor = load(technique(name).sampler)
+        signature = inspect.signature(constructor).parameters
+        given = {key: params[key] for key in signature if key in params}
+        missing = [key for key, item in signature.items() if item.default is inspect.Parameter.empty and key not in given]
+        if missing:
+            raise ParameterError(f"stage {name!r} needs {', '.join(missing)}; given: {', '.join(sorted(params)) or 'nothing'}")
+        unread -= set(given)
+        stages.append(constructor(**given))
+    if unread:
+        raise ParameterError(f"no stage of {tuple(order)} reads {', '.join(sorted(unread))}; leave it out or add its stage")
+    return chain(*stages)
+
+
+def apply(order: Sequence[str], params: Mapping[str, Any], logits: Any, *, history: Any = None, history_lengths: Any = None) -> jax.Array:
+    """Return the logits after the named chain, compiled once for each order and shape, whatever the values.
+
+    Args:
+      order: technique names, first to last.
+      params: parameters by name, scalar or [B].
+      logits: [B, V] or [V].
+      history: [B, T] int32, the tokens so far, padded at the end; None when no stage reads them.
+      history_lengths: [B] int32; None when every row of `history` is full.
+
+    Returns:
+      float32 logits of the same shape, removed tokens −inf.
+
+    Raises:
+      UsageError, ParameterError: see `build`.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> apply(("top_k",), {"top_k": 1}, jnp.array([[1.0, 3.0, 2.0]]))
+      Array([[-inf,   3., -inf]], dtype=float32)
+    """
+    state = None
+    if history is not None:
+        ids = jnp.asarray(history, jnp.int32)
+        lengths = jnp.full(ids.shape[:1], ids.shape[1], jnp.int32) if history_lengths is None else jnp.asarray(history_lengths, jnp.int32)
+        state = State(ids, lengths)
+    return _run(build(order, params), jnp.asarray(logits), state)
+
+
+@jax.jit
+def _run(steps: Chain, logits: jax.Array, state: State | None) -> jax.Array:
+    return steps(logits, state)[0]

@@ -1,0 +1,103 @@
+"""A stage of a sampler: a frozen dataclass whose parameters are pytree leaves, and what every stage has in common.
+
+Common to all stages, and stated once: a masked token (−inf) stays masked; a row that holds a NaN, or whose parameter is NaN, comes
+out as NaN, visibly refused, and no other row is touched; a row that is all −inf stays so; work is done in float32.
+"""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import Any, final
+
+import jax
+import jax.numpy as jnp
+
+from samplerfuzz.core.errors import ParameterError
+from samplerfuzz.samplers.parameter import column
+
+Info = dict[str, jax.Array]
+_LARGEST = 3.4028234663852886e38
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class State:
+    """The tokens so far, of which the penalties read the newest."""
+
+    history: jax.Array  # [B, T] int32, padded at the end with anything
+    lengths: jax.Array  # [B] int32, tokens of each row
+
+    def append(self, tokens: jax.Array) -> State:
+        """Return the state with one more token a row [B]; a full buffer forgets its oldest token."""
+        capacity = self.history.shape[1]
+        full = (self.lengths >= capacity)[:, None]
+        history = jnp.where(full, jnp.roll(self.history, -1, axis=1), self.history)
+        at = jnp.minimum(self.lengths, capacity - 1)
+        history = jnp.where(jnp.arange(capacity, dtype=jnp.int32)[None] == at[:, None], tokens[:, None].astype(history.dtype), history)
+        return State(history, jnp.minimum(self.lengths + 1, capacity))
+
+
+class Stage(abc.ABC):
+    """One technique with its parameters. Call it: `logits, state, info = stage(logits, state)`."""
+
+    @abc.abstractmethod
+    def process(self, z: jax.Array, state: State | None) -> tuple[jax.Array, Info]:
+        """Return the processed logits and the diagnostics of float32 logits [B, V] without NaN."""
+
+    @final
+    def __call__(self, logits: Any, state: State | None = None) -> tuple[jax.Array, State | None, Info]:
+        """Apply the technique.
+
+        Args:
+          logits: [B, V] or [V], any float dtype; −inf marks a masked token.
+          state: the tokens so far, for stages that read them.
+
+        Returns:
+          float32 logits of the same shape, removed tokens −inf; the state, unchanged; diagnostics, [B] each, `kept` among them.
+
+        Raises:
+          ParameterError: logits of another rank or dtype, or parameters that do not fit the rows.
+        """
+        given = jnp.asarray(logits)
+        if given.ndim not in (1, 2) or given.shape[-1] == 0 or not jnp.issubdtype(given.dtype, jnp.floating):
+            raise ParameterError(f"logits have shape {given.shape} and dtype {given.dtype}; expected floats [B, V] or [V] with V ≥ 1")
+        raw = given.astype(jnp.float32).reshape(-1, given.shape[-1])
+        refused = jnp.any(jnp.isnan(raw), axis=-1, keepdims=True) | self._refused(raw.shape[0])
+        z = jnp.where(refused, 0.0, raw)
+        out, info = self.process(z, state)
+        out = jnp.where(z == -jnp.inf, -jnp.inf, out)
+        info["kept"] = jnp.where(refused[:, 0], 0, jnp.sum(out > -jnp.inf, axis=-1, dtype=jnp.int32))
+        out = jnp.where(refused, jnp.nan, out)
+        lead = given.shape[:-1]
+        return out.reshape(given.shape), state, {name: value.reshape(lead) for name, value in info.items()}
+
+    @final
+    def _refused(self, rows: int) -> jax.Array:
+        """Return which rows [B, 1] have a NaN among their parameters."""
+        refused = jnp.zeros((rows, 1), bool)
+        for leaf in map(jnp.asarray, jax.tree_util.tree_leaves(self)):
+            if jnp.issubdtype(leaf.dtype, jnp.floating):
+                nan = jnp.isnan(leaf)
+                refused |= jnp.any(nan, axis=-1, keepdims=True) if nan.ndim == 2 else column(type(self).__name__, nan, rows)
+        return refused
+
+
+class Filter(Stage):
+    """A stage that removes tokens and changes no logit of those that stay."""
+
+    @abc.abstractmethod
+    def keep(self, z: jax.Array) -> tuple[jax.Array, Info]:
+        """Return which tokens stay, bool [B, V], and the diagnostics."""
+
+    @final
+    def process(self, z: jax.Array, state: State | None) -> tuple[jax.Array, Info]:
+        """Mask what `keep` does not keep."""
+        kept, info = self.keep(z)
+        return jnp.where(kept, z, -jnp.inf), info
+
+
+def finite(shifted: jax.Array, z: jax.Array) -> jax.Array:
+    """Bring what overflowed back to the largest finite float32; what was infinite in `z` stays as it was there."""
+    inside = jnp.clip(shifted, -_LARGEST, _LARGEST)
+    return jnp.where(jnp.isinf(z), z, inside)
