@@ -1,0 +1,77 @@
+"""What `generate` hands to the decoding loop: the whole chain of samplers with traced parameters, and what it tells of every step.
+
+All stages are always there, each neutral where its parameter says so: one compilation serves every configuration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from samplerfuzz import samplers
+
+ORDER = (
+    "repetition_penalty", "presence_penalty", "frequency_penalty", "temperature", "top_n_sigma", "top_k", "typical_p", "top_p", "min_p",
+)  # fmt: skip
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What one step tells, each `[B]`."""
+
+    entropy: jax.Array  # float32 nats, of the distribution drawn from
+    log_ratio: jax.Array  # float32 nats, log of the largest over the smallest probability among the tokens that can be drawn
+    argmin: jax.Array  # int32, the token among them that the model likes least
+    argmax: jax.Array  # int32, the token among them that the model likes most
+    kept: jax.Array  # int32, how many they are
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """The tokens so far, prompt included: what the penalties read."""
+
+    tokens: jax.Array  # [B, N] int32
+    lengths: jax.Array  # [B] int32
+
+
+def history_of(prompts: list[list[int]], room: int) -> History:
+    """Return the history of `prompts` with room for that many tokens more."""
+    tokens = np.zeros((len(prompts), max(map(len, prompts)) + room), np.int32)
+    for row, prompt in enumerate(prompts):
+        tokens[row, : len(prompt)] = prompt
+    return History(tokens=jnp.asarray(tokens), lengths=jnp.asarray([len(prompt) for prompt in prompts], jnp.int32))
+
+
+def sample(params: dict[str, jax.Array], key: jax.Array, logits: jax.Array, state: History) -> tuple[jax.Array, History, Step]:
+    """Apply the chain to the logits `[B, V]` and draw: the `sample` of `samplerfuzz.llama.generate`."""
+    batch = logits.shape[0]
+    arrays = {name: jnp.broadcast_to(value, (batch,)) for name, value in params.items()}
+    final = samplers.apply(ORDER, arrays, logits, history=state.tokens, history_lengths=state.lengths)
+    tokens, _ = samplers.draw(key, final)
+    grown = History(
+        tokens=state.tokens.at[jnp.arange(batch, dtype=jnp.int32), state.lengths].set(tokens, mode="drop"),
+        lengths=state.lengths + 1,
+    )
+    return tokens, grown, describe(logits, final)
+
+
+def describe(logits: jax.Array, final: jax.Array) -> Step:
+    """Return what there is to tell of the model's logits and the chain's, both `[B, V]`; -inf in `final` is a token that cannot be drawn."""
+    kept = final > -jnp.inf
+    top = jnp.max(final, axis=-1)
+    # +inf (a limit temperature) is a tie of certain tokens: measured from the top, their distance is zero
+    shifted = jnp.where(kept, jnp.where(jnp.isposinf(final), 0.0, final - top[:, None]), -jnp.inf)
+    logs = jax.nn.log_softmax(shifted, axis=-1)
+    return Step(
+        entropy=jnp.abs(jnp.sum(jnp.where(kept, jnp.exp(logs) * jnp.where(kept, logs, 0.0), 0.0), axis=-1)),
+        log_ratio=-jnp.min(jnp.where(kept, shifted, 0.0), axis=-1),
+        argmin=jnp.argmin(jnp.where(kept, logits, jnp.inf), axis=-1).astype(jnp.int32),
+        argmax=jnp.argmax(jnp.where(kept, logits, -jnp.inf), axis=-1).astype(jnp.int32),
+        kept=jnp.sum(kept, axis=-1).astype(jnp.int32),
+    )
