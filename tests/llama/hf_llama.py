@@ -1,5 +1,6 @@
 """The reference: transformers' LlamaForCausalLM on the CPU in float32. Torch is imported when it is called, not before."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,3 +84,25 @@ def hf_parts(model: Any, prompt: list[int]) -> dict[str, np.ndarray]:
         handle.remove()
     half = cosine.shape[-1] // 2
     return {**seen, "cosine": cosine[0, :, :half].numpy(), "sine": sine[0, :, :half].numpy()}
+
+
+def hf_from_gguf(path: Path) -> Any:
+    """Return transformers' reading of a GGUF file, in float32."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32, attn_implementation="eager")
+    return model.eval()
+
+
+def hf_greedy(model: Any, prompt: list[int], count: int) -> list[int]:
+    """Return the `count` tokens that follow by always taking the largest logit."""
+    import torch
+
+    ids, past, out = torch.tensor([prompt]), None, []
+    with torch.no_grad():
+        for _ in range(count):
+            step = model(ids, past_key_values=past, use_cache=True)
+            past, ids = step.past_key_values, step.logits[:, -1].argmax(-1, keepdim=True)
+            out.append(int(ids))
+    return out
