@@ -59,8 +59,9 @@ def assertion(finding: Finding) -> Assertion:
     if "range" in expected:
         return Assertion(template="token_range")
     if "probabilities" in expected and "probabilities" in observed:
-        pair = _numbers(observed["probabilities"]), _numbers(expected["probabilities"])
-        return Assertion(template="probability", constants={"PROBABILITIES": expected["probabilities"], "TOLERANCE": _half_of_the_difference(*pair)})
+        tolerance = _half_of_the_difference(_numbers(observed["probabilities"]), _numbers(expected["probabilities"]))
+        constants = {"PROBABILITIES": expected["probabilities"], "MAY": expected.get("may", []), "TOLERANCE": tolerance}
+        return Assertion(template="probability", constants=constants)
     if "token" in observed and ("never" in expected or "must" in expected):
         return Assertion(template="token_sets", constants={"NEVER": _never(finding)})
     if "kept" in observed and ("never" in expected or "must" in expected):

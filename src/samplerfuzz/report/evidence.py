@@ -55,7 +55,17 @@ def evidence(finding: Finding, limit: int = 16) -> Evidence | None:
         role = roles.get(token, "")
         bottom, top, value = low[token], high[token], got[token]
         wrong = _contradicts(role, bottom, top, value, drawn=drawn)
-        rows.append(TokenRow(token=token, logit=float(finding.case.logits[finding.violation.row][token]), role=role, low=bottom, high=top, got=value, wrong=wrong))
+        rows.append(
+            TokenRow(
+                token=token,
+                logit=float(finding.case.logits[finding.violation.row][token]),
+                role=role,
+                low=bottom,
+                high=top,
+                got=value,
+                wrong=wrong,
+            )
+        )
     shown = rows if size <= limit else _telling(rows, limit)
     return Evidence(expected_label=labels[0], got_label=labels[1], rows=tuple(shown), total=size)
 

@@ -45,7 +45,9 @@ def finding_block(finding: Finding, reproducer: Path | None) -> RenderableType:
     last.add_row("why", Text(f"samplerfuzz explain {v.check}"))
     parts.append(last)
     title = Text.assemble(" ", (v.severity.upper(), COLOURS[v.severity]), f"  {v.check} ", ("· ", "dim"), (f"{finding.id} ", "dim"))
-    return Panel(Group(*parts), title=title, title_align="left", border_style=COLOURS[v.severity].split()[-1], box=box.ROUNDED, padding=(0, 1))
+    return Panel(
+        Group(*parts), title=title, title_align="left", border_style=COLOURS[v.severity].split()[-1], box=box.ROUNDED, padding=(0, 1)
+    )
 
 
 def stages(finding: Finding) -> str:
@@ -80,12 +82,18 @@ def verdict_lines(finding: Finding) -> list[tuple[str, str]]:
     """Return (name, value) of what was expected and seen, and of the statistic where there is one."""
     v = finding.violation
     lines = []
-    sets = [f"{word} {_ids(v.expected[key])}" for key, word in (("must", "keep"), ("may", "keep or remove"), ("never", "remove")) if v.expected.get(key)]
+    sets = [
+        f"{word} {_ids(v.expected[key])}"
+        for key, word in (("must", "keep"), ("may", "keep or remove"), ("never", "remove"))
+        if v.expected.get(key)
+    ]
     if sets:
         lines.append(("expected", "; ".join(sets)))
     elif v.expected.get("outcome", "value") != "value" or v.observed.get("outcome") in ("raised", "hang", "malformed"):
         words = {"value": "an answer", "refusal or value": "a fair answer, or a refusal", "refusal or NaN": "a refusal, or NaN"}
-        lines.append(("expected", words.get(str(v.expected["outcome"]), str(v.expected["outcome"])) if "outcome" in v.expected else "an answer"))
+        lines.append(
+            ("expected", words.get(str(v.expected["outcome"]), str(v.expected["outcome"])) if "outcome" in v.expected else "an answer")
+        )
     got = _got(v.observed)
     if got:
         lines.append(("got", got))

@@ -43,7 +43,12 @@ def report_html(report: Report, findings: Sequence[Finding], sources: Mapping[st
         mark=mark,
         verdict=verdict,
         started=datetime.fromisoformat(report.started).strftime("%Y-%m-%d %H:%M %Z").strip(),
-        totals={"pairs": pairs, "calls": sum(t.calls for t in report.targets), "draws": sum(t.draws for t in report.targets), "rate": pairs / spent if spent else 0},
+        totals={
+            "pairs": pairs,
+            "calls": sum(t.calls for t in report.targets),
+            "draws": sum(t.draws for t in report.targets),
+            "rate": pairs / spent if spent else 0,
+        },
         cards=[_card(f, e, sources.get(f.id, "")) for f, e in zip(findings, report.findings, strict=True)],
         targets=[_target(t, report) for t in report.targets],
         regimes=_regimes(report),
@@ -55,7 +60,11 @@ def report_html(report: Report, findings: Sequence[Finding], sources: Mapping[st
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("samplerfuzz.report"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("samplerfuzz.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"count": count, "printable": printable, "printable_lines": _printable_lines, "seconds": _seconds}
     return environment.get_template("report.html.j2")
@@ -87,7 +96,6 @@ def _card(finding: Finding, entry: FindingEntry, source: str) -> dict[str, Any]:
         "bars": _bars(data) if data else [],
         "has_roles": any(r.role for r in rows),
         "has_bounds": any(r.high is not None for r in rows),
-        "explanation": "",
         "source": source,
         "data": json.dumps({"case": entry.case.model_dump(mode="json"), "expected": entry.expected, "observed": entry.observed}, indent=1),
     }
@@ -118,7 +126,13 @@ def _target(entry: TargetEntry, report: Report) -> dict[str, Any]:
     tones = {"pass": "pass", "refused": "refused", "finding": "finding"}
     order = sorted(entry.outcomes.items(), key=lambda item: (item[0] != "finding", item[0] != "pass", -item[1]))
     split = [{"name": key, "n": n, "share": n, "tone": tones.get(key, "other")} for key, n in order if n]
-    return {"entry": entry, "name": name, "where": where, "split": split, "findings": [f for f in report.findings if f.target == entry.target]}
+    return {
+        "entry": entry,
+        "name": name,
+        "where": where,
+        "split": split,
+        "findings": [f for f in report.findings if f.target == entry.target],
+    }
 
 
 def _regimes(report: Report) -> list[dict[str, Any]]:
@@ -134,7 +148,7 @@ def _checks(report: Report) -> list[dict[str, Any]]:
     notes: dict[str, str] = {}
     for t in report.targets:
         judged.update(t.checks)
-        notes |= {name: "not applicable" for name in t.skipped}
+        notes |= dict.fromkeys(t.skipped, "not applicable")
     names = sorted({*judged, *notes}, key=lambda name: (-judged[name], name))
     return [{"name": name, "n": judged[name], "note": notes.get(name, "no verdict")} for name in names]
 

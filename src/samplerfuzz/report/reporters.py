@@ -61,11 +61,17 @@ class Reporters:
     def _write_finding(self, finding: Finding) -> None:
         path = write_reproducer(finding, self.directory / "findings")
         self.recorder.reproducers[finding.target, finding.id] = path.relative_to(self.directory).as_posix()
-        write_atomically(self.directory / "cases" / f"{finding.id}.json", json.dumps(finding.case.to_json(), indent=1, allow_nan=False) + "\n")
+        write_atomically(
+            self.directory / "cases" / f"{finding.id}.json", json.dumps(finding.case.to_json(), indent=1, allow_nan=False) + "\n"
+        )
 
     def _write_report(self) -> None:
         report = self.recorder.report()
-        sources = {f.id: path.read_text(encoding="utf-8") for f in report.findings if f.reproducer and (path := self.directory / f.reproducer).is_file()}
+        sources = {
+            f.id: path.read_text(encoding="utf-8")
+            for f in report.findings
+            if f.reproducer and (path := self.directory / f.reproducer).is_file()
+        }
         write_atomically(self.directory / "report.json", report_json(report))
         write_atomically(self.directory / "junit.xml", junit_xml(report))
         write_atomically(self.directory / "sarif.json", sarif_json(report))

@@ -54,9 +54,10 @@ def reproducer_source(finding: Finding) -> str:
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("samplerfuzz.report"),
-        autoescape=False,  # noqa: S701 - the output is Python; every value goes through repr
+        # the output is Python: every value goes through repr
+        autoescape=False,
         undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=False,
+        keep_trailing_newline=True,
     )
     return environment.get_template("reproducer.py.j2")
 
@@ -86,7 +87,13 @@ def _docstring(finding: Finding, loader: str, own: bool, asserted: Assertion) ->
     ]
     if v.statistic:
         lines.append("found    " + ", ".join(f"{name} = {number(x)}" for name, x in v.statistic.items()))
-    lines += ["", f"usage    python {finding.id}.py{argument}", "exit     1 the defect shows, 0 it does not, 2 the target cannot be loaded", "", needs]
+    lines += [
+        "",
+        f"usage    python {finding.id}.py{argument}",
+        "exit     1 the defect shows, 0 it does not, 2 the target cannot be loaded",
+        "",
+        needs,
+    ]
     text = "\n".join(printable(line) for line in lines).replace("\\", "\\\\").replace('"""', "'''")
     return f'"""{text}\n"""'
 

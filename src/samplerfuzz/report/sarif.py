@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from samplerfuzz.report.schema import FindingEntry, Report
 from samplerfuzz.report.text import printable
@@ -21,12 +23,16 @@ def sarif_json(report: Report) -> str:
                 "name": "samplerfuzz",
                 "version": report.version,
                 "rules": [
-                    {"id": name, "shortDescription": {"text": name.replace("_", " ")}, "properties": {"security-severity": _SECURITY[severity]}}
+                    {
+                        "id": name,
+                        "shortDescription": {"text": name.replace("_", " ")},
+                        "properties": {"security-severity": _SECURITY[severity]},
+                    }
                     for name, severity in rules.items()
                 ],
             }
         },
-        "invocations": [{"executionSuccessful": report.status in (0, 1), "exitCode": report.status, "startTimeUtc": report.started}],
+        "invocations": [{"executionSuccessful": report.status in (0, 1), "exitCode": report.status, "startTimeUtc": _utc(report.started)}],
         "results": [_result(f, list(rules).index(f.check)) for f in report.findings],
     }
     document = {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
@@ -37,7 +43,7 @@ def _result(finding: FindingEntry, rule: int) -> dict[str, Any]:
     where, _, name = finding.target.rpartition(":")
     location: dict[str, Any] = {"logicalLocations": [{"name": name, "fullyQualifiedName": finding.target, "kind": "function"}]}
     if where.endswith(".py"):
-        location["physicalLocation"] = {"artifactLocation": {"uri": where.replace("\\", "/")}}
+        location["physicalLocation"] = {"artifactLocation": {"uri": quote(where.replace("\\", "/"))}}
     return {
         "ruleId": finding.check,
         "ruleIndex": rule,
@@ -47,3 +53,7 @@ def _result(finding: FindingEntry, rule: int) -> dict[str, Any]:
         "partialFingerprints": {"samplerfuzz/v1": finding.id},
         "properties": {"severity": finding.severity, "reproducer": finding.reproducer, "order": finding.order},
     }
+
+
+def _utc(started: str) -> str:
+    return datetime.fromisoformat(started).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
 Exact = float | str
@@ -79,7 +78,7 @@ class TargetEntry(_Model):
 class Report(_Model):
     """A whole run."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     tool: Literal["samplerfuzz"] = "samplerfuzz"
     version: str
     seed: int | None

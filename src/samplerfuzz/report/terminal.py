@@ -91,7 +91,8 @@ class TerminalReporter:
             self._printed = time.monotonic()
             planned = f"/{event.seconds_planned:.0f}" if event.seconds_planned else ""
             self.console.print(
-                Text(f"{printable(event.target)}  {event.seconds:.0f}{planned} s  {count(event.pairs)} pairs  {event.findings} findings"), soft_wrap=True
+                Text(f"{printable(event.target)}  {event.seconds:.0f}{planned} s  {count(event.pairs)} pairs  {event.findings} findings"),
+                soft_wrap=True,
             )
 
     def _line(self, event: Progress) -> Table:
@@ -120,7 +121,8 @@ class TerminalReporter:
         pairs = sum(t.pairs for t in self._finished)
         style = {0: "bold green", 1: "bold red"}.get(event.status, "bold yellow")
         text = Text.assemble(
-            (event.reason, style), f" · {count(pairs)} pairs in {event.seconds:.1f} s · exit {event.status} ({MEANINGS.get(event.status, 'error')})"
+            (event.reason, style),
+            f" · {count(pairs)} pairs in {event.seconds:.1f} s · exit {event.status} ({MEANINGS.get(event.status, 'error')})",
         )
         self.console.print(text, soft_wrap=True)
         if self.directory is not None and not self.quiet:
@@ -153,12 +155,16 @@ class TerminalReporter:
         if regimes:
             shown = ", ".join(f"{name} {count(n)}" for name, n in sorted(regimes.items(), key=lambda item: -item[1]))
             lines.append(Text.assemble(("logits: ", "dim"), printable(shown)))
-        lines.append(Text.assemble(("checks: ", "dim"), f"{len(used)} used" + (f"; without a verdict: {', '.join(sorted(idle))}" if idle else "")))
+        lines.append(
+            Text.assemble(("checks: ", "dim"), f"{len(used)} used" + (f"; without a verdict: {', '.join(sorted(idle))}" if idle else ""))
+        )
         if skipped:
             lines.append(Text.assemble(("not applicable: ", "dim"), ", ".join(sorted(skipped))))
         assumed = [s.target for s in self._started.values() if s.order_was_assumed]
         if assumed:
-            lines.append(Text.assemble(("assumed: ", "dim"), f"the order of stages is the signature's for {', '.join(map(printable, assumed))}"))
+            lines.append(
+                Text.assemble(("assumed: ", "dim"), f"the order of stages is the signature's for {', '.join(map(printable, assumed))}")
+            )
         return lines
 
 
