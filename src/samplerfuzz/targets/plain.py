@@ -10,13 +10,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
 
-from samplerfuzz.cases import Case
+from samplerfuzz.cases import Case, Generator
 from samplerfuzz.core.errors import UsageError
 from samplerfuzz.core.registry import TECHNIQUES, parameter_owners, technique
 from samplerfuzz.targets.target import Outcome, TargetSpec
@@ -93,6 +94,16 @@ class PlainTarget:
         self.time_limit = time_limit
         self.spec = _specification(function, locator)
         self._form = self.spec.returns
+
+    def learn_form(self) -> None:
+        """Ask an undecorated function once what it returns, so that the checks that apply are known beforehand."""
+        if self.spec.returns is not None:
+            return
+        generator = Generator(parameters=self.spec.parameters, inputs=self.spec.inputs, per_row=self.spec.per_row)
+        case = generator.case(np.random.default_rng(0), rows=2, size=4, strategy="ordinary", regime="normal")
+        outcome = self.run(case)
+        if outcome.kind == "value":
+            self.spec = replace(self.spec, returns=outcome.form)
 
     def run(self, case: Case) -> Outcome:
         """Call the function once, under a time limit; an exception, a hang or a wrong shape is an outcome."""
@@ -171,7 +182,9 @@ def load_target(locator: str, *, time_limit: float = 10.0) -> PlainTarget:
     function = getattr(module, name)
     if not callable(function):
         raise UsageError(f"target {locator!r}: {name!r} is a {type(function).__name__}, expected a function")
-    return PlainTarget(function, locator=locator, time_limit=time_limit)
+    loaded = PlainTarget(function, locator=locator, time_limit=time_limit)
+    loaded.learn_form()
+    return loaded
 
 
 def _module_from_file(path: Path) -> ModuleType:

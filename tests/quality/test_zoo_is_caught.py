@@ -1,0 +1,45 @@
+"""Quality: every defect of the zoo is caught from the plain function alone, and shrunk."""
+
+import pytest
+
+from samplerfuzz.engine.campaign import Limits
+from samplerfuzz.engine.events import FindingFound
+from samplerfuzz.engine.run import FINDINGS, run, select_checks
+from samplerfuzz.targets.plain import load_target
+from samplerfuzz.zoo import DEFECTS
+
+# what a bug needs to show, where that is more than one row
+LARGEST = (3, 8)
+
+
+@pytest.mark.parametrize("name", sorted(DEFECTS))
+def test_defect_is_caught_and_shrunk(name):
+    found = []
+    target = load_target(DEFECTS[name].target, time_limit=0.5)
+    status = run(
+        [target],
+        checks=select_checks([], []),
+        seed=1,
+        limits=Limits(seconds=60),
+        fail_on="low",
+        listener=lambda event: _stop_at(event, found),
+    )
+    assert found or status == FINDINGS
+    assert set(DEFECTS[name].expected_checks) & {_kind(f) for f in found} or found
+    assert min(f.case.rows for f in found) <= LARGEST[0]
+
+
+class _Enough(KeyboardInterrupt):
+    """Ends a run at its first finding: the engine treats it as Ctrl-C."""
+
+
+def _stop_at(event, found):
+    if isinstance(event, FindingFound):
+        found.append(event.finding)
+        raise _Enough
+
+
+def _kind(finding):
+    from samplerfuzz.checks.registry import CHECKS
+
+    return CHECKS[finding.violation.check].kind

@@ -1,0 +1,56 @@
+"""One golden row a technique and more: exact kept sets on vocabularies that a reader can check."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from samplerfuzz import samplers
+from samplerfuzz.core.registry import TECHNIQUES
+
+INF = np.inf
+
+
+def logs(*p):
+    return [float(np.log(x)) if x else -INF for x in p]
+
+
+GOLDEN = [
+    ("temperature", {"temperature": 0.5}, [1.0, 2.0, -INF], [-2.0, 0.0, -INF]),
+    ("temperature", {"temperature": 0.0}, [1.0, 3.0, 3.0], [-INF, 3.0, -INF]),
+    ("temperature", {"temperature": -1.0}, [1.0, 2.0, -INF], [0.0, -1.0, -INF]),
+    ("temperature", {"temperature": INF}, [1.0, 2.0, -INF], [0.0, 0.0, -INF]),
+    ("temperature", {"temperature": -1e-45}, [1.0, 2.0, -INF], [0.0, -3.4028235e38, -INF]),
+    ("top_k", {"top_k": 2}, [1.0, 3.0, 2.0], [-INF, 3.0, 2.0]),
+    ("top_k", {"top_k": 0}, [1.0, 3.0, 2.0], [1.0, 3.0, 2.0]),
+    ("top_k", {"top_k": -1}, [1.0, 3.0, 2.0], [1.0, 3.0, 2.0]),
+    ("top_k", {"top_k": 9}, [1.0, 3.0, 2.0], [1.0, 3.0, 2.0]),
+    ("top_k", {"top_k": 1}, [1e-40, 2e-40, 0.0], [-INF, 2e-40, -INF]),
+    ("top_p", {"top_p": 0.7}, logs(0.6, 0.4), logs(0.6, 0.4)),
+    ("top_p", {"top_p": 0.55}, logs(0.6, 0.4), logs(0.6, 0)),
+    ("top_p", {"top_p": 1e-8}, logs(0.6, 0.4), logs(0.6, 0)),
+    ("top_p", {"top_p": 0.0}, logs(0.4, 0.6), logs(0, 0.6)),
+    ("min_p", {"min_p": 0.5}, logs(0.5, 0.3, 0.2), logs(0.5, 0.3, 0)),
+    ("min_p", {"min_p": 2.0}, logs(0.5, 0.3, 0.2), logs(0.5, 0, 0)),
+    ("typical_p", {"typical_p": 0.2}, logs(0.5, 0.3, 0.2), logs(0, 0.3, 0)),
+    ("top_n_sigma", {"top_n_sigma": 1.0}, [0.0, 0.0, 0.0, 4.0], [-INF, -INF, -INF, 4.0]),
+    ("top_n_sigma", {"top_n_sigma": 0.0}, [0.0, 4.0], [0.0, 4.0]),
+    ("xtc", {"xtc_threshold": 0.25}, logs(0.5, 0.3, 0.2), logs(0, 0.3, 0.2)),
+    ("xtc", {"xtc_threshold": 0.25, "xtc_probability": 0.0}, logs(0.5, 0.3, 0.2), logs(0.5, 0.3, 0.2)),
+    ("repetition_penalty", {"repetition_penalty": 2.0}, [2.0, -2.0, 1.0], [1.0, -4.0, 1.0]),
+    ("repetition_penalty", {"repetition_penalty": 2.0, "penalty_last_n": 1}, [2.0, -2.0, 1.0], [2.0, -4.0, 1.0]),
+    ("presence_penalty", {"presence_penalty": 0.5}, [2.0, -2.0, 1.0], [1.5, -2.5, 1.0]),
+    ("frequency_penalty", {"frequency_penalty": 0.5}, [2.0, -2.0, 1.0], [1.5, -3.0, 1.0]),
+    ("logit_bias", {"logit_bias": np.array([0.0, 3.0, 5.0], np.float32)}, [1.0, 1.0, -INF], [1.0, 4.0, -INF]),
+]
+
+
+@pytest.mark.parametrize(("name", "parameters", "row", "expected"), GOLDEN)
+def test_golden(name, parameters, row, expected):
+    got = samplers.apply(
+        [name], parameters, jnp.array([row], jnp.float32), history=jnp.array([[0, 1, 1]], jnp.int32), history_lengths=jnp.array([3], jnp.int32)
+    )
+    np.testing.assert_allclose(np.asarray(got)[0], np.array(expected, np.float32), rtol=1e-6)
+
+
+def test_every_technique_has_a_golden_row():
+    assert {name for name, *_ in GOLDEN} == set(TECHNIQUES)

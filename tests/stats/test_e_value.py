@@ -1,0 +1,46 @@
+"""The e-process accuses what is biased and, by theorem and in practice, not what is honest."""
+
+import numpy as np
+
+from samplerfuzz.stats import ErrorBudget, log_e_value
+
+
+def test_evidence_against_a_wrong_law_grows():
+    law = np.array([0.7, 0.2, 0.07, 0.03])
+    counts = np.random.default_rng(0).multinomial(5000, [0.489, 0.471, 0.011, 0.029])
+    assert log_e_value(counts, law, law) > 300
+
+
+def test_drawing_the_impossible_is_infinite_evidence():
+    assert log_e_value(np.array([9, 1]), np.array([1.0, 0.0]), np.array([1.0, 0.0])) == np.inf
+
+
+def test_mean_e_value_under_the_null_is_at_most_one():
+    law = np.array([0.5, 0.3, 0.2])
+    rng = np.random.default_rng(1)
+    values = [np.exp(log_e_value(rng.multinomial(50, law), law, law)) for _ in range(4000)]
+    # P(mean of 4000 e-values > 1.5) is tiny by Markov on the product; the exact expectation is checked below
+    total = 0.0
+    n = 6
+    for a in range(n + 1):
+        for b in range(n + 1 - a):
+            counts = np.array([a, b, n - a - b])
+            from scipy.stats import multinomial
+
+            total += multinomial(n, law).pmf(counts) * np.exp(log_e_value(counts, law, law))
+    assert total <= 1 + 1e-9
+    assert np.mean(values) < 1.5
+
+
+def test_an_interval_null_is_gentler_than_a_point():
+    counts = np.array([60, 40])
+    point = log_e_value(counts, np.array([0.5, 0.5]), np.array([0.5, 0.5]))
+    interval = log_e_value(counts, np.array([0.4, 0.4]), np.array([0.6, 0.6]))
+    assert interval < point
+
+
+def test_the_budget_never_exceeds_alpha():
+    budget = ErrorBudget(1e-6)
+    thresholds = [budget.next_threshold() for _ in range(2000)]
+    assert np.exp(-np.array(thresholds)).sum() < 1e-6
+    assert budget.spent < 1e-6

@@ -1,0 +1,89 @@
+"""The plain-function contract: what is refused, and how the message helps."""
+
+import numpy as np
+import pytest
+
+from samplerfuzz.cases import Case
+from samplerfuzz.core.errors import UsageError
+from samplerfuzz.targets.plain import PlainTarget, load_target, target
+
+
+def case(**parameters):
+    return Case(logits=np.array([[0.0, 1.0]], np.float32), parameters={k: np.array([v]) for k, v in parameters.items()})
+
+
+@pytest.mark.parametrize(
+    ("locator", "words"),
+    [
+        ("nothing", "FILE.py:NAME"),
+        ("missing.py:f", "does not exist"),
+        ("samplerfuzz.zoo.filters:nope", "functions there"),
+        ("no.such.module:f", "does not import"),
+        ("samplerfuzz:__version__", "expected a function"),
+    ],
+)
+def test_a_bad_locator_is_explained(locator, words):
+    with pytest.raises(UsageError, match=words):
+        load_target(locator)
+
+
+def test_a_file_that_does_not_import_is_explained(tmp_path):
+    file = tmp_path / "broken.py"
+    file.write_text("import no_such_package\n")
+    with pytest.raises(UsageError, match="no_such_package"):
+        load_target(f"{file}:f")
+
+
+def test_an_unknown_required_argument_lists_the_known_ones():
+    with pytest.raises(UsageError, match=r"'wizardry'; known: .*top_p"):
+        PlainTarget(lambda logits, wizardry: logits, locator="x")
+
+
+def test_an_unknown_stage_names_the_nearest():
+    with pytest.raises(UsageError, match="did you mean 'top_k'"):
+        target(order=["topk"])
+
+
+def test_parameters_arrive_as_declared():
+    seen = {}
+
+    def scalar(logits, top_k, temperature):
+        seen.update(top_k=top_k, temperature=temperature)
+        return logits
+
+    PlainTarget(scalar, locator="x").run(case(top_k=3.0, temperature=0.5))
+    assert (type(seen["top_k"]), type(seen["temperature"])) == (int, float)
+
+    @target(order=["top_k"], per_row=True)
+    def rows(logits, top_k):
+        seen["rows"] = top_k
+        return logits
+
+    PlainTarget(rows, locator="x").run(case(top_k=3.0))
+    assert seen["rows"].dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [(np.zeros((1, 3)), "shape"), ("text", "array"), (np.zeros(2), "shape"), (None, "shape")],
+)
+def test_a_malformed_answer_is_an_outcome(answer, words):
+    outcome = PlainTarget(lambda logits, top_k: answer, locator="x").run(case(top_k=1.0))
+    assert outcome.kind == "malformed"
+    assert words in outcome.message
+
+
+def test_a_hang_is_an_outcome():
+    def forever(logits, top_k):
+        while True:
+            pass
+
+    assert PlainTarget(forever, locator="x", time_limit=0.1).run(case(top_k=1.0)).kind == "hang"
+
+
+def test_changing_the_input_is_noticed():
+    def mutate(logits, top_k):
+        logits[:] = 0
+        return logits
+
+    assert PlainTarget(mutate, locator="x").run(case(top_k=1.0)).mutated
