@@ -60,7 +60,9 @@ def assertion(finding: Finding) -> Assertion:
         return Assertion(template="token_range")
     if "probabilities" in expected and "probabilities" in observed:
         tolerance = _half_of_the_difference(_numbers(observed["probabilities"]), _numbers(expected["probabilities"]))
-        constants = {"PROBABILITIES": expected["probabilities"], "MAY": expected.get("may", []), "TOLERANCE": tolerance}
+        low = expected.get("low")
+        must = [token for token in expected.get("must", []) if low is None or low[token] > 1e-30]
+        constants = {"PROBABILITIES": expected["probabilities"], "MUST": must, "MAY": expected.get("may", []), "TOLERANCE": tolerance}
         return Assertion(template="probability", constants=constants)
     if "token" in observed and ("never" in expected or "must" in expected):
         return Assertion(template="token_sets", constants={"NEVER": _never(finding)})

@@ -17,7 +17,7 @@ from samplerfuzz.checks.finding import Finding
 from samplerfuzz.report.evidence import Evidence, TokenRow, evidence
 from samplerfuzz.report.finding_text import bounds, input_lines, stages, verdict_lines
 from samplerfuzz.report.schema import FindingEntry, Report, TargetEntry
-from samplerfuzz.report.text import count, number, printable, shortest
+from samplerfuzz.report.text import compact, count, number, printable, shortest
 
 _VERDICTS = {0: ("clean", "✓", "No bugs found"), 1: ("bad", "✗", ""), 130: ("unsure", "…", "Interrupted")}
 _TOKENS = 48
@@ -66,7 +66,13 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"count": count, "printable": printable, "printable_lines": _printable_lines, "seconds": _seconds}
+    environment.filters |= {
+        "compact": compact,
+        "count": count,
+        "printable": printable,
+        "printable_lines": _printable_lines,
+        "seconds": _seconds,
+    }
     return environment.get_template("report.html.j2")
 
 

@@ -133,13 +133,14 @@ class TerminalReporter:
         table.add_column("target", overflow="fold")
         for name in ("pairs", "calls", "draws", "seconds", "pairs/s", "pass", "refused", "unclear", "findings"):
             table.add_column(name, justify="right")
+        names = _names([t.target for t in self._finished])
         for t in self._finished:
             unclear = sum(n for name, n in t.outcomes.items() if name not in ("pass", "refused", "finding"))
             cells = [count(t.pairs), count(t.calls), count(t.draws), f"{t.seconds:.1f}", count(t.pairs / t.seconds if t.seconds else 0)]
             cells += [count(t.outcomes.get("pass", 0)), count(t.outcomes.get("refused", 0)), count(unclear)]
             worst = max((f.violation.severity for f in t.findings), key=list(reversed(COLOURS)).index, default="")
             found = Text(f"{len(t.findings)} ({worst})" if worst else "0", style=COLOURS.get(worst, "green"))
-            table.add_row(Text(printable(t.target)), *cells, found)
+            table.add_row(Text(printable(names[t.target])), *cells, found)
         return table
 
     def _coverage(self) -> list[Text]:
@@ -166,6 +167,12 @@ class TerminalReporter:
                 Text.assemble(("assumed: ", "dim"), f"the order of stages is the signature's for {', '.join(map(printable, assumed))}")
             )
         return lines
+
+
+def _names(targets: list[str]) -> dict[str, str]:
+    """Return the function's name of each target where that says which one it is, the whole locator where not."""
+    short = {t: t.rpartition(":")[2] for t in targets}
+    return short if len(set(short.values())) == len(set(targets)) else {t: t for t in targets}
 
 
 def _short(text: str, width: int) -> str:

@@ -62,6 +62,18 @@ def shortest(value: Any) -> str:
     return text.removesuffix(".0")
 
 
+def compact(value: float) -> str:
+    """Return a count in at most seven characters.
+
+    >>> compact(1234567), compact(999)
+    ('1.23 M', '999')
+    """
+    for size, letter in ((1e9, "G"), (1e6, "M")):
+        if value >= size:
+            return f"{value / size:.3g} {letter}"
+    return count(value)
+
+
 def count(value: float) -> str:
     """Return a count with thousands separated.
 
