@@ -105,9 +105,12 @@ def test_decoding_gives_the_text_back(request, kind, name):
 @settings(max_examples=150, deadline=None)
 @given(text=st.text(max_size=40))
 def test_any_text_comes_back(smollm, spm, tiny, text):
-    for tokenizer in (smollm, tiny):
-        assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert tiny.decode(tiny.encode(text)) == text
     assert spm.decode(spm.encode(text)[1:]) == text
+    # SmolLM2's vocabulary has no token for some bytes; what it cannot spell is left out, as transformers does
+    known = {piece[0] for piece in smollm.pieces if len(piece) == 1}
+    spelled = bytes(byte for byte in text.encode() if byte in known)
+    assert smollm.decode(smollm.encode(text)) == spelled.decode("utf-8", "replace")
 
 
 @settings(max_examples=150, deadline=None)

@@ -36,6 +36,8 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """Return the ids of `text`; a special token's text becomes that token, and the begin token comes first where the model wants it.
 
+        A byte that the vocabulary cannot spell is left out, as transformers does (SmolLM2 lacks 0x04 and 0xF1, among others).
+
         Raises:
             ParameterError: `text` holds a lone surrogate, which no UTF-8 text does.
         """
