@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -46,12 +47,12 @@ def test_the_ten_best_agree_at_every_position_of_twenty_prompts(logits):
 
 
 def test_greedy_text_is_identical(model):
-    got = llama.generate(model, PROMPTS, sample=greedy, sampler_params=None, key=None, max_new_tokens=32)
+    got = llama.generate(model, PROMPTS, sample=greedy, sampler_params=None, key=jax.random.key(0), max_new_tokens=32)
     assert got.rows() == GREEDY
 
 
 def test_a_prompt_alone_continues_as_in_the_batch(model):
-    got = llama.generate(model, PROMPTS[:1], sample=greedy, sampler_params=None, key=None, max_new_tokens=32)
+    got = llama.generate(model, PROMPTS[:1], sample=greedy, sampler_params=None, key=jax.random.key(0), max_new_tokens=32)
     assert got.rows() == GREEDY[:1]
 
 

@@ -1,5 +1,6 @@
 """Live: tiny random LLaMAs in transformers and here, whole, part by part, left-padded, and through each other's files."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def test_greedy_continuations_agree(transformers, name):
     from hf_llama import hf_greedy
 
     ours, theirs = both(name, 1)
-    got = llama.generate(ours, prompts(CASES[name]), sample=greedy, sampler_params=None, key=None, max_new_tokens=64)
+    got = llama.generate(ours, prompts(CASES[name]), sample=greedy, sampler_params=None, key=jax.random.key(0), max_new_tokens=64)
     assert got.rows() == [hf_greedy(theirs, prompt, 64) for prompt in prompts(CASES[name])]
 
 
