@@ -266,11 +266,9 @@ def test_every_template_is_tried_here() -> None:
 
 
 def test_a_hang_ends_with_status_one_and_says_where(tmp_path: Path) -> None:
-    what = seen("call_returns", "call", {}, {"outcome": "hang", "message": "no answer"}, case(THREE, parameters=TOP_P))
+    what = seen("call_returns", "call", {}, {"outcome": "hang", "message": "no answer within 0.5 s"}, case(THREE, parameters=TOP_P))
     target = write_target(tmp_path / "target.py", "def mine(logits, top_p):\n    while True: pass")
-    source = reproducer_source(found(what, f"{target}:mine"))
-    script = tmp_path / "hang.py"
-    script.write_text(source.replace("LIMIT = 10", "LIMIT = 0.5"))
+    script = write_reproducer(found(what, f"{target}:mine"), tmp_path)
     ended = execute(script, folder=tmp_path)
     assert ended.returncode == 1
     assert "in mine" in ended.stdout

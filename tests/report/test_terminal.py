@@ -115,3 +115,8 @@ def test_draws_show_share_and_bounds() -> None:
     assert "n = 1,000, log_e = 25.5" in text
     assert "0.5     0.6   ✗" in text
     assert "0.4 … 0.6     0.4" in text
+
+
+def test_a_share_within_its_standard_error_is_not_marked() -> None:
+    seen = {"expected": {"must": [0, 1, 2], "low": [0.5, 0.499, 0.001], "high": [0.5, 0.499, 0.001]}, "observed": {"counts": [510, 490, 0]}}
+    assert "✗" not in shown(run_events(finding(case([[0.0, 0.0, -6.0]]), **seen, protocol="draws")))

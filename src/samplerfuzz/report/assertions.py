@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +25,7 @@ _SEEDS = {
 }
 _OUTCOMES = {"hang": "hang", "raised": "raised", "malformed": "malformed", "NaN row": "nan_row"}
 _LISTED = 64
-_HANG_SECONDS, _LEAST_DRAWS, _MOST_DRAWS = 10, 20_000, 200_000
+_HANG_SECONDS, _LEAST_DRAWS, _MOST_DRAWS = 10.0, 20_000, 200_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ def assertion(finding: Finding) -> Assertion:
         return Assertion(template=_SEEDS[v.check])
     if observed.get("outcome") in _OUTCOMES:
         template = _OUTCOMES[observed["outcome"]]
-        return Assertion(template=template, constants={"LIMIT": _HANG_SECONDS} if template == "hang" else {})
+        return Assertion(template=template, constants={"LIMIT": _limit(str(observed.get("message", "")))} if template == "hang" else {})
     if "mutated" in observed:
         return Assertion(template="input_changed")
     if expected.get("outcome") == "refusal or NaN":
@@ -70,6 +71,12 @@ def assertion(finding: Finding) -> Assertion:
         constants = {"MUST": expected.get("must", []), "NEVER": _never(finding), "LEAST": max(1, int(expected.get("least", 1)))}
         return Assertion(template="kept_sets", constants=constants)
     return Assertion(template="same_answer", constants={"EXPECTED": json_ready(expected), "OBSERVED": json_ready(observed)})
+
+
+def _limit(message: str) -> float:
+    """Return the seconds that the message of a hang speaks of."""
+    named = re.search(r"within ([0-9.e+]+) s", message)
+    return float(named.group(1)) if named else _HANG_SECONDS
 
 
 def flat_case(finding: Finding) -> Case:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,11 +51,12 @@ def evidence(finding: Finding, limit: int = 16) -> Evidence | None:
     low, high = _bounds(expected, size)
     got = _got(observed, size)
     drawn = "token" in observed
+    draws = sum(_real(x) or 0.0 for x in observed.get("counts") or ())
     rows = []
     for token in range(size):
         role = roles.get(token, "")
         bottom, top, value = low[token], high[token], got[token]
-        wrong = _contradicts(role, bottom, top, value, drawn=drawn)
+        wrong = _contradicts(role, bottom, top, value, drawn=drawn, draws=draws)
         rows.append(
             TokenRow(
                 token=token,
@@ -113,18 +115,20 @@ def _real(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def _contradicts(role: str, low: float | None, high: float | None, got: float | None, *, drawn: bool) -> bool:
+def _contradicts(role: str, low: float | None, high: float | None, got: float | None, *, drawn: bool, draws: float) -> bool:
     if got is None or got != got:
         return got is not None
     if role == "remove":
         return got > 0
     if drawn and role:
         return False
-    if role == "keep" and got == 0:
+    if role == "keep" and got == 0 and not draws:
         return True
     if low is None or high is None:
         return False
     slack = 1e-4 * max(abs(low), abs(high)) + 1e-30
+    if draws:  # the share of a fair token strays by its standard error
+        slack += 4 * math.sqrt(max(high * (1 - high), low * (1 - low), 0.0) / draws) + 4 / draws
     return not low - slack <= got <= high + slack
 
 
