@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from samplerfuzz.cases.case import Case
 from samplerfuzz.cases.logits import REGIMES, WEIGHTS, rows_of
 
 STRATEGIES = {"ordinary": 0.45, "beside threshold": 0.25, "edge": 0.2, "poison": 0.05, "mixed rows": 0.05}
+_SWEPT = 8
 UNIFORM_EDGES = (0.0, 5e-324, 2.0**-32, 2.0**-24, 0.5, 0.999, 1 - 2.0**-10, 1 - 2.0**-24, 1 - 2.0**-25, 1 - 2.0**-53)
 
 
@@ -52,6 +53,14 @@ class Generator:
         case = Case(logits=logits, parameters=given, regime=regime, strategy=strategy)
         case = case.with_(**self._other_inputs(rng, rows, logits.shape[1], strategy))
         return self._poisoned(rng, case) if strategy == "poison" else case
+
+    def sweep(self, rng: np.random.Generator) -> Iterator[Case]:
+        """Yield a small case for every edge of every parameter, so that even the shortest run has met each."""
+        for name in self.parameters:
+            for value in values.edges(name, _SWEPT):
+                case = self.case(rng, rows=4, size=_SWEPT, strategy="ordinary", regime=str(rng.choice(["normal", "masked", "tied"])))
+                same = [value] * case.rows if isinstance(value, dict) else np.full(case.rows, value, np.float64)
+                yield case.with_(parameters={**case.parameters, name: same}, strategy="edge")
 
     def _logits(self, rng: np.random.Generator, regime: str, rows: int, size: int) -> np.ndarray:
         if regime != "model" or self.real_rows is None:

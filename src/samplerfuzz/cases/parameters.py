@@ -37,20 +37,22 @@ def ordinary(name: str, rng: np.random.Generator, rows: int, logits: np.ndarray)
     return values
 
 
-def edge(name: str, rng: np.random.Generator, rows: int, logits: np.ndarray) -> Any:
-    """Return `rows` values at or outside the edges of the domain of `name`, NaN included."""
-    size = logits.shape[1]
+def edges(name: str, size: int) -> list[Any]:
+    """Return every value worth throwing at the edges of the domain of `name`, for a vocabulary of `size`; NaN included."""
     item = parameter(name)
     if item.kind == "bias":
-        return [{int(rng.choice([size, -1, size + 7, 0])): 1.0} for _ in range(rows)]
+        return [{token: 1.0} for token in (0, size - 1, size, size + 7, -1)]
     values = [*item.edges, *(v for v in item.common if np.isfinite(v))]
     if item.neutral is not None:
         values.append(item.neutral)
-    if item.kind == "integer":
-        values += [size - 1, size, size + 1, size + 5]
-    else:
-        values.append(float("nan"))
-    return rng.choice(np.array(values, np.float64), rows)
+    return [*values, size - 1, size, size + 1, size + 5] if item.kind == "integer" else [*values, float("nan")]
+
+
+def edge(name: str, rng: np.random.Generator, rows: int, logits: np.ndarray) -> Any:
+    """Return `rows` of the `edges` of `name`."""
+    known = edges(name, logits.shape[1])
+    picked = [known[i] for i in rng.integers(0, len(known), rows)]
+    return picked if parameter(name).kind == "bias" else np.array(picked, np.float64)
 
 
 def beside_threshold(name: str, rng: np.random.Generator, rows: int, logits: np.ndarray) -> Any:

@@ -175,7 +175,8 @@ def probability_matches_the_definition(self: Check, judgement: Judgement) -> Ite
         return
     rows, belief, verdict = verdicts
     for index, row in enumerate(rows):
-        if not verdict.out_of_band[index].any() or _inverted_but_undeclared(judgement, int(row)):
+        wrong_support = verdict.never_kept[index].any() or verdict.must_missing[index].any()
+        if not verdict.out_of_band[index].any() or wrong_support or _inverted_but_undeclared(judgement, int(row)):
             continue
         token = int(np.argmax(np.abs(judgement.distributions[row] - verdict.expected[index]) * verdict.out_of_band[index]))
         got, right = float(judgement.distributions[row, token]), float(verdict.expected[index, token])

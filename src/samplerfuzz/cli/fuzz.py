@@ -73,16 +73,16 @@ def command(
     loaded = _load(targets, call_timeout)
     started = datetime.now().astimezone()
     directory = report_dir or Path("reports") / started.strftime("%Y%m%d-%H%M%S")
-    listener = reporters(directory, console=Console(stderr=as_json), quiet=quiet, as_json=as_json, started=started)
-    status = run(
-        loaded,
-        checks=chosen,
-        seed=secrets.randbelow(2**31) if seed is None else seed,
-        limits=Limits(seconds=max_time, cases=max_cases, shrink=not no_shrink),
-        fail_on=fail_on,
-        listener=listener,
-        real_rows=(lambda: None) if no_model else _model_rows,
-    )
+    with reporters(directory, console=Console(stderr=as_json), quiet=quiet, as_json=as_json, started=started) as listener:
+        status = run(
+            loaded,
+            checks=chosen,
+            seed=secrets.randbelow(2**31) if seed is None else seed,
+            limits=Limits(seconds=max_time, cases=max_cases, shrink=not no_shrink),
+            fail_on=fail_on,
+            listener=listener,
+            real_rows=(lambda: None) if no_model else _model_rows,
+        )
     raise SystemExit(status)
 
 

@@ -103,7 +103,7 @@ def _status(results: Sequence[TargetFinished], findings: Sequence[Finding], fail
         return INTERRUPTED, "interrupted"
     if serious:
         return FINDINGS, f"{len(serious)} finding{'s' * (len(serious) != 1)} at or above {fail_on}"
-    untested = [r.target for r in results if not r.outcomes.get("pass") and not r.findings]
+    untested = [r.target for r in results if not r.outcomes.get("pass")]
     if not results or len(untested) == len(results):
         return NOTHING_TESTED, "no case reached a verdict: every call was refused or inconclusive"
     if untested:

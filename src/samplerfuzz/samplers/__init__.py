@@ -1,13 +1,16 @@
-"""JAX samplers: one technique a file, a chain, a draw. Pure: (logits, state) -> (logits, state, info)."""
+"""The samplers: one technique a file, in JAX, pure, every parameter traced. Importing this loads JAX.
 
-from samplerfuzz.samplers.apply import apply
-from samplerfuzz.samplers.chain import Chain, chain
-from samplerfuzz.samplers.draw import draw
+`samplers.chain(samplers.temperature(0.8), samplers.top_k(50))(logits, state)` gives logits, state and diagnostics;
+`samplers.draw(key, logits)` gives tokens; `samplers.apply(order, params, logits)` runs a chain given as data.
+"""
+
+from samplerfuzz.samplers.chain import Chain, apply, build, chain
+from samplerfuzz.samplers.draw import NOTHING, draw, draw_from_uniform
 from samplerfuzz.samplers.greedy import greedy
-from samplerfuzz.samplers.logit_bias import logit_bias
+from samplerfuzz.samplers.logit_bias import dense_bias, logit_bias
 from samplerfuzz.samplers.min_p import min_p
 from samplerfuzz.samplers.penalties import frequency_penalty, presence_penalty, repetition_penalty
-from samplerfuzz.samplers.stage import Stage, State
+from samplerfuzz.samplers.stage import Info, Stage, State
 from samplerfuzz.samplers.temperature import temperature
 from samplerfuzz.samplers.top_k import top_k
 from samplerfuzz.samplers.top_n_sigma import top_n_sigma
@@ -16,12 +19,17 @@ from samplerfuzz.samplers.typical_p import typical_p
 from samplerfuzz.samplers.xtc import xtc
 
 __all__ = [
+    "NOTHING",
     "Chain",
+    "Info",
     "Stage",
     "State",
     "apply",
+    "build",
     "chain",
+    "dense_bias",
     "draw",
+    "draw_from_uniform",
     "frequency_penalty",
     "greedy",
     "logit_bias",

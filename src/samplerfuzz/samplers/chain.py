@@ -1,4 +1,4 @@
-"""Stages one after another, and the whole chain as one compiled function of its parameters."""
+"""Stages one after another, computed in float32 throughout, and the whole chain as one compiled function of its parameters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from samplerfuzz.core.errors import ParameterError
 from samplerfuzz.core.registry import load, technique
-from samplerfuzz.samplers.stage import Info, Stage, State
+from samplerfuzz.samplers.stage import Info, Stage, State, in_dtype
 
 
 @jax.tree_util.register_dataclass
@@ -25,11 +25,12 @@ class Chain:
     def __call__(self, logits: Any, state: State | None = None) -> tuple[jax.Array, State | None, tuple[Info, ...]]:
         """Apply every stage to what the one before it left; the diagnostics are a tuple, one entry a stage."""
         infos: list[Info] = []
-        out = jnp.asarray(logits).astype(jnp.float32)
+        given = jnp.asarray(logits)
+        out = given.astype(jnp.float32)
         for stage in self.stages:
             out, state, info = stage(out, state)
             infos.append(info)
-        return out, state, tuple(infos)
+        return in_dtype(out, given.dtype), state, tuple(infos)
 
 
 def chain(*stages: Stage | Chain) -> Chain:
@@ -86,7 +87,7 @@ def apply(order: Sequence[str], params: Mapping[str, Any], logits: Any, *, histo
       history_lengths: [B] int32; None when every row of `history` is full.
 
     Returns:
-      float32 logits of the same shape, removed tokens −inf.
+      logits of the shape and dtype given, computed in float32, removed tokens −inf.
 
     Raises:
       UsageError, ParameterError: see `build`.

@@ -1,28 +1,46 @@
-"""Greedy: the arg-max, ties to the lowest id. Never empty; a row without an allowed token stays empty."""
+"""Greedy: the arg-max; ties to the lowest id.
+
+No parameter, no neutral value. A row without allowed tokens stays as it is. Invariant under temperature T > 0.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import jax
 import jax.numpy as jnp
 
-from samplerfuzz.samplers.select import ordered
-from samplerfuzz.samplers.stage import Array, Stage, State
+from samplerfuzz.samplers.keys import sortable
+from samplerfuzz.samplers.stage import Filter, Info
 
 
-def greedy() -> Stage:
-    """Return the stage that keeps the arg-max only.
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Greedy(Filter):
+    """The arg-max, alone."""
 
-    >>> import jax.numpy as jnp
-    >>> greedy()(jnp.array([[1.0, 3.0, 3.0]]))[0].tolist()
-    [[-inf, 3.0, -inf]]
+    def keep(self, z: jax.Array) -> tuple[jax.Array, Info]:
+        """Keep the lowest id among the largest logits."""
+        return arg_max_only(z) > -jnp.inf, {}
+
+
+def arg_max_only(z: jax.Array) -> jax.Array:
+    """Mask all of z [B, V] but the arg-max, ties to the lowest id."""
+    best = jnp.argmax(sortable(z), axis=-1)[:, None]
+    return jnp.where(jnp.arange(z.shape[-1], dtype=best.dtype)[None] == best, z, -jnp.inf)
+
+
+def greedy() -> Greedy:
+    """Keep the arg-max alone.
+
+    Returns:
+      A stage; logits float32 of the shape given, all but one token of each row −inf.
+
+    Policy: ties to the lowest id.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> greedy()(jnp.array([1.0, 3.0, 3.0]))[0]
+      Array([-inf,   3., -inf], dtype=float32)
     """
-    return Stage(name="greedy", kernel=_kernel, parameters={})
-
-
-def only_the_best(z: Array) -> Array:
-    """Mask all but the arg-max of each row [B, V]."""
-    best = jnp.argmax(ordered(z), -1, keepdims=True)
-    return jnp.where(jnp.arange(z.shape[-1], dtype=best.dtype)[None, :] == best, z, -jnp.inf)
-
-
-def _kernel(z: Array, state: State) -> tuple[Array, dict[str, Array]]:
-    return only_the_best(z), {}
+    return Greedy()

@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-_SIGN = 0x80000000
+_SIGN = np.uint32(0x80000000)
 
 
 def sortable(z: jax.Array) -> jax.Array:
@@ -27,12 +28,12 @@ def sortable(z: jax.Array) -> jax.Array:
     """
     bits = lax.bitcast_convert_type(z, jnp.uint32)
     bits = jnp.where(bits == _SIGN, jnp.uint32(0), bits)
-    return jnp.where(bits >= jnp.uint32(_SIGN), ~bits, bits | jnp.uint32(_SIGN))
+    return jnp.where(bits >= _SIGN, ~bits, bits | _SIGN)
 
 
 def value(keys: jax.Array) -> jax.Array:
     """Return the float32 that has the given keys."""
-    return lax.bitcast_convert_type(jnp.where(keys >= jnp.uint32(_SIGN), keys ^ jnp.uint32(_SIGN), ~keys), jnp.float32)
+    return lax.bitcast_convert_type(jnp.where(keys >= _SIGN, keys ^ _SIGN, ~keys), jnp.float32)
 
 
 def largest_threshold(enough: Callable[[jax.Array], jax.Array], active: jax.Array) -> jax.Array:

@@ -1,28 +1,58 @@
-"""min-p: keep p_i >= a · p_max, that is z_i >= max z + ln a (Nguyen et al., arXiv 2407.01082).
+"""Min-p: keep what has at least a share a of the largest probability (Nguyen et al. 2024, arXiv 2407.01082).
 
-a <= 0: off. a > 1: the maximum and its ties. Never empty.
+Kept: p_i ≥ a·max p, that is z_i ≥ max z + ln a; `≥`, so ties are all kept. It depends on where temperature stands: after it here unless the chain
+says otherwise. Never empty: a > 1 keeps the arg-max and its ties, as a = 1 does. Off (neutral): a ≤ 0. Domain: reals. In a row with
++inf logits these have all probability, so they alone stay.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+from numpy.typing import ArrayLike
 
-from samplerfuzz.samplers.stage import Array, Stage, State, below_peak
+from samplerfuzz.samplers.mass import below_max
+from samplerfuzz.samplers.parameter import column, real
+from samplerfuzz.samplers.stage import Filter, Info
 
 
-def min_p(min_p: Any) -> Stage:
-    """Return the stage that keeps the share `min_p` in [0, 1] of the largest probability, scalar or [B]; 0 is off.
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class MinP(Filter):
+    """p_i ≥ a·max p."""
 
-    >>> import jax.numpy as jnp
-    >>> min_p(0.5)(jnp.log(jnp.array([[0.5, 0.3, 0.2]])))[2]["kept"].tolist()
-    [2]
+    a: Any
+
+    def keep(self, z: jax.Array) -> tuple[jax.Array, Info]:
+        """Compare with the maximum in logits, where nothing underflows."""
+        a = column("min_p", self.a, z.shape[0])
+        cut = jnp.where(a > 0, jnp.log(jnp.clip(a, jnp.finfo(jnp.float32).tiny, 1.0)), -jnp.inf)
+        top = jnp.max(z, axis=-1)
+        return below_max(z) >= cut, {"threshold": jnp.where(a[:, 0] > 0, top + cut[:, 0], -jnp.inf)}
+
+
+def min_p(min_p: ArrayLike) -> MinP:
+    """Keep the tokens whose probability is at least a share of the largest.
+
+    Args:
+      min_p: a, a ratio of probabilities, scalar or [B]; ≤ 0 is off, neutral 0; > 1 acts as 1.
+
+    Returns:
+      A stage; logits float32 of the shape given. Diagnostics: kept, threshold (the least logit that may stay; −inf when off).
+
+    Raises:
+      ParameterError: not a number, or not one for each row.
+
+    Policy: `≥`; never empty.
+
+    Source: arXiv 2407.01082.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> min_p(0.3)(jnp.log(jnp.array([0.5, 0.25, 0.125, 0.125])))[0] > -jnp.inf
+      Array([ True,  True, False, False], dtype=bool)
     """
-    return Stage(name="min_p", kernel=_kernel, parameters={"min_p": min_p})
-
-
-def _kernel(z: Array, state: State, *, min_p: Array) -> tuple[Array, dict[str, Array]]:
-    off = min_p <= 0
-    cut = jnp.log(jnp.where(off, 1, jnp.minimum(min_p, 1)))
-    return jnp.where((below_peak(z) >= cut) | off, z, -jnp.inf), {}
+    return MinP(real("min_p", min_p))

@@ -1,67 +1,178 @@
-"""Penalties on tokens already seen: repetition (Keskar et al. 2019, with the sign fix), presence and frequency (OpenAI API).
+"""Penalties on tokens that were seen: repetition, presence, frequency.
 
-Repetition: z > 0 ? z / r : z · r, once a distinct token (not shift invariant, by definition). Presence: z − a·1[c > 0].
-Frequency: z − b·c. `penalty_last_n`: -1 all of the history, 0 none, n the last n tokens. Ids outside [0, V) are ignored.
+repetition_penalty r: a seen token's z becomes z/r when z > 0 and z·r otherwise, once a distinct token (Keskar et al. 2019, arXiv 1909.05858, with the sign
+corrected). Not shift invariant by its definition, so it belongs before temperature. Neutral 1.
+presence_penalty a: a seen token's z becomes z − a. frequency_penalty b: z − b·(times seen). Both from the OpenAI API; before temperature. Neutral 0.
+
+Seen: within the last `penalty_last_n` tokens of the history, prompt included; −1 (any negative number) the whole history, 0 off. What the caller does not want
+counted, the prompt say, it leaves out of the history. Ids outside the vocabulary are not counted. Domain: reals; a result
+beyond float32 becomes the largest finite number of its sign; an infinite logit stays as it is. No token is ever removed, so nothing can become empty.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+from numpy.typing import ArrayLike
 
-from samplerfuzz.samplers.stage import LARGEST, Array, Stage, State
+from samplerfuzz.core.errors import ParameterError
+from samplerfuzz.samplers.parameter import column, integer, real, whole
+from samplerfuzz.samplers.stage import Info, Stage, State, finite
 
 
-def repetition_penalty(repetition_penalty: Any, penalty_last_n: Any = -1) -> Stage:
-    """Return the stage that divides seen positive logits by `repetition_penalty` > 0 and multiplies the others; 1 is off.
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class RepetitionPenalty(Stage):
+    """z/r or z·r, whichever is less for r > 1."""
 
-    >>> import jax.numpy as jnp
-    >>> seen = State(history=jnp.array([[0, 1]]), lengths=jnp.array([2]))
-    >>> repetition_penalty(2.0)(jnp.array([[1.0, -1.0, 3.0]]), seen)[0].tolist()
-    [[0.5, -2.0, 3.0]]
+    penalty: Any
+    last_n: Any
+
+    def process(self, z: jax.Array, state: State | None) -> tuple[jax.Array, Info]:
+        """Scale the seen tokens toward −∞."""
+        r = column("repetition_penalty", self.penalty, z.shape[0])
+        seen = counts(state, self.last_n, z, "repetition_penalty") > 0
+        scaled = jnp.where(z > 0, z / r, jnp.where(z == 0, 0.0, z * r))
+        return jnp.where(seen, finite(scaled, z), z), {"seen": jnp.sum(seen, axis=-1, dtype=jnp.int32)}
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class PresencePenalty(Stage):
+    """z − a for seen tokens."""
+
+    penalty: Any
+    last_n: Any
+
+    def process(self, z: jax.Array, state: State | None) -> tuple[jax.Array, Info]:
+        """Lower the seen tokens by a constant."""
+        seen = counts(state, self.last_n, z, "presence_penalty") > 0
+        lowered = finite(z - column("presence_penalty", self.penalty, z.shape[0]), z)
+        return jnp.where(seen, lowered, z), {"seen": jnp.sum(seen, axis=-1, dtype=jnp.int32)}
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class FrequencyPenalty(Stage):
+    """z − b·count."""
+
+    penalty: Any
+    last_n: Any
+
+    def process(self, z: jax.Array, state: State | None) -> tuple[jax.Array, Info]:
+        """Lower the seen tokens by a constant a time."""
+        count = counts(state, self.last_n, z, "frequency_penalty")
+        lowered = finite(z - column("frequency_penalty", self.penalty, z.shape[0]) * count.astype(jnp.float32), z)
+        return jnp.where(count > 0, lowered, z), {"seen": jnp.sum(count > 0, axis=-1, dtype=jnp.int32)}
+
+
+def counts(state: State | None, last_n: Any, z: jax.Array, name: str) -> jax.Array:
+    """Return how often each token stands in the window, int32 [B, V].
+
+    Raises:
+      ParameterError: no history, or one of other rows than the logits.
     """
-    return Stage(name="repetition_penalty", kernel=_repetition, parameters={"repetition_penalty": repetition_penalty, "penalty_last_n": penalty_last_n})
+    rows, vocabulary = z.shape
+    if state is None:
+        raise ParameterError(f"{name} reads the tokens so far; pass state=State(history [B, T], lengths [B])")
+    if state.history.ndim != 2 or state.history.shape[0] != rows or state.lengths.shape != (rows,):
+        raise ParameterError(
+            f"the history has shape {state.history.shape}, its lengths {state.lengths.shape}; expected [{rows}, T] and [{rows}]"
+        )
+    window = whole(column("penalty_last_n", last_n, rows))
+    lengths = state.lengths[:, None]
+    position = jnp.arange(state.history.shape[1], dtype=jnp.int32)[None]
+    # lengths − position ≥ 1 inside a row, so nothing overflows however large the window
+    inside = (position < lengths) & ((window < 0) | (lengths - position <= window))
+    ids = state.history.astype(jnp.int32)
+    ids = jnp.where(inside & (ids >= 0), ids, vocabulary)
+    row = jnp.arange(rows, dtype=jnp.int32)[:, None]
+    return jnp.zeros((rows, vocabulary), jnp.int32).at[row, ids].add(1, mode="drop")
 
 
-def presence_penalty(presence_penalty: Any, penalty_last_n: Any = -1) -> Stage:
-    """Return the stage that subtracts `presence_penalty` from every seen token; 0 is off."""
-    return Stage(name="presence_penalty", kernel=_presence, parameters={"presence_penalty": presence_penalty, "penalty_last_n": penalty_last_n})
+def repetition_penalty(repetition_penalty: ArrayLike, *, penalty_last_n: ArrayLike = -1) -> RepetitionPenalty:
+    """Make seen tokens less probable, in proportion to their logit.
+
+    z' = z/r if z > 0 else z·r, for each distinct token of the window.
+
+    Args:
+      repetition_penalty: r, a ratio, scalar or [B]; neutral 1; below 1 it rewards.
+      penalty_last_n: tokens of the window, scalar or [B]; negative: all, 0: off.
+
+    Returns:
+      A stage that needs a state; logits float32 of the shape given. Diagnostics: kept, seen.
+
+    Raises:
+      ParameterError: not a number, not one for each row, or no history.
+
+    Policy: once a distinct token; masked stays masked; r = 0 sends positive logits to the largest finite number.
+
+    Source: arXiv 1909.05858, with the sign corrected.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from samplerfuzz.samplers import State
+      >>> seen = State(jnp.array([[0, 1, 1]]), jnp.array([3]))
+      >>> repetition_penalty(2.0)(jnp.array([[4.0, -4.0, 4.0]]), seen)[0]
+      Array([[ 2., -8.,  4.]], dtype=float32)
+    """
+    return RepetitionPenalty(real("repetition_penalty", repetition_penalty), integer("penalty_last_n", penalty_last_n))
 
 
-def frequency_penalty(frequency_penalty: Any, penalty_last_n: Any = -1) -> Stage:
-    """Return the stage that subtracts `frequency_penalty` times the count of each token; 0 is off."""
-    return Stage(name="frequency_penalty", kernel=_frequency, parameters={"frequency_penalty": frequency_penalty, "penalty_last_n": penalty_last_n})
+def presence_penalty(presence_penalty: ArrayLike, *, penalty_last_n: ArrayLike = -1) -> PresencePenalty:
+    """Lower the logits of seen tokens by a constant.
+
+    z' = z − a·1[c > 0].
+
+    Args:
+      presence_penalty: a, nats, scalar or [B]; neutral 0; negative it rewards.
+      penalty_last_n: tokens of the window, scalar or [B]; negative: all, 0: off.
+
+    Returns:
+      A stage that needs a state; logits float32 of the shape given. Diagnostics: kept, seen.
+
+    Raises:
+      ParameterError: not a number, not one for each row, or no history.
+
+    Policy: once a distinct token; masked stays masked.
+
+    Source: OpenAI API reference, presence_penalty.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from samplerfuzz.samplers import State
+      >>> presence_penalty(1.5)(jnp.array([[4.0, 4.0]]), State(jnp.array([[1, 1]]), jnp.array([2])))[0]
+      Array([[4. , 2.5]], dtype=float32)
+    """
+    return PresencePenalty(real("presence_penalty", presence_penalty), integer("penalty_last_n", penalty_last_n))
 
 
-def counts(state: State, shape: tuple[int, int], last_n: Array) -> Array:
-    """Return [B, V] float32: how often each token occurs in the last `last_n` [B, 1] of the history."""
-    if state.history is None:
-        return jnp.zeros(shape, jnp.float32)
-    rows, size = shape
-    length = jnp.full((rows, 1), state.history.shape[1], jnp.int32) if state.lengths is None else state.lengths.astype(jnp.int32)[:, None]
-    position = jnp.arange(state.history.shape[1], dtype=jnp.int32)[None, :]
-    window = jnp.where(last_n < 0, state.history.shape[1], jnp.minimum(last_n, state.history.shape[1])).astype(jnp.int32)
-    inside = (position < length) & (position >= length - window) & (state.history >= 0) & (state.history < size)
-    ids = jnp.where(inside, state.history, size)
-    row = jnp.broadcast_to(jnp.arange(rows)[:, None], ids.shape)
-    return jnp.zeros((rows, size + 1), jnp.float32).at[row, ids].add(1)[:, :size]
+def frequency_penalty(frequency_penalty: ArrayLike, *, penalty_last_n: ArrayLike = -1) -> FrequencyPenalty:
+    """Lower the logits of seen tokens by a constant a time.
 
+    z' = z − b·c.
 
-def _repetition(z: Array, state: State, *, repetition_penalty: Array, penalty_last_n: Array) -> tuple[Array, dict[str, Array]]:
-    seen = counts(state, z.shape, penalty_last_n) > 0  # type: ignore[arg-type]
-    changed = jnp.where(z > 0, z / repetition_penalty, z * repetition_penalty)
-    return _unmasked(z, jnp.where(seen, changed, z)), {}
+    Args:
+      frequency_penalty: b, nats, scalar or [B]; neutral 0; negative it rewards.
+      penalty_last_n: tokens of the window, scalar or [B]; negative: all, 0: off.
 
+    Returns:
+      A stage that needs a state; logits float32 of the shape given. Diagnostics: kept, seen.
 
-def _presence(z: Array, state: State, *, presence_penalty: Array, penalty_last_n: Array) -> tuple[Array, dict[str, Array]]:
-    return _unmasked(z, z - jnp.where(counts(state, z.shape, penalty_last_n) > 0, presence_penalty, 0)), {}  # type: ignore[arg-type]
+    Raises:
+      ParameterError: not a number, not one for each row, or no history.
 
+    Policy: c counts the window; masked stays masked.
 
-def _frequency(z: Array, state: State, *, frequency_penalty: Array, penalty_last_n: Array) -> tuple[Array, dict[str, Array]]:
-    return _unmasked(z, z - frequency_penalty * counts(state, z.shape, penalty_last_n)), {}  # type: ignore[arg-type]
+    Source: OpenAI API reference, frequency_penalty.
 
-
-def _unmasked(z: Array, changed: Array) -> Array:
-    """Keep an overflow finite: a penalised token becomes very unlikely, not masked."""
-    return jnp.where(z > -jnp.inf, jnp.clip(changed, -LARGEST, LARGEST), -jnp.inf)
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from samplerfuzz.samplers import State
+      >>> frequency_penalty(1.5)(jnp.array([[4.0, 4.0]]), State(jnp.array([[1, 1]]), jnp.array([2])))[0]
+      Array([[4., 1.]], dtype=float32)
+    """
+    return FrequencyPenalty(real("frequency_penalty", frequency_penalty), integer("penalty_last_n", penalty_last_n))

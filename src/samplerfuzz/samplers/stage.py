@@ -54,7 +54,7 @@ class Stage(abc.ABC):
           state: the tokens so far, for stages that read them.
 
         Returns:
-          float32 logits of the same shape, removed tokens −inf; the state, unchanged; diagnostics, [B] each, `kept` among them.
+          logits of the shape and dtype given, computed in float32, removed tokens −inf; the state, unchanged; diagnostics, [B] each, `kept` among them.
 
         Raises:
           ParameterError: logits of another rank or dtype, or parameters that do not fit the rows.
@@ -70,7 +70,7 @@ class Stage(abc.ABC):
         info["kept"] = jnp.where(refused[:, 0], 0, jnp.sum(out > -jnp.inf, axis=-1, dtype=jnp.int32))
         out = jnp.where(refused, jnp.nan, out)
         lead = given.shape[:-1]
-        return out.reshape(given.shape), state, {name: value.reshape(lead) for name, value in info.items()}
+        return in_dtype(out, given.dtype).reshape(given.shape), state, {name: value.reshape(lead) for name, value in info.items()}
 
     @final
     def _refused(self, rows: int) -> jax.Array:
@@ -101,3 +101,11 @@ def finite(shifted: jax.Array, z: jax.Array) -> jax.Array:
     """Bring what overflowed back to the largest finite float32; what was infinite in `z` stays as it was there."""
     inside = jnp.clip(shifted, -_LARGEST, _LARGEST)
     return jnp.where(jnp.isinf(z), z, inside)
+
+
+def in_dtype(out: jax.Array, dtype: Any) -> jax.Array:
+    """Return float32 logits in another float dtype; what is finite stays finite where the dtype has a smaller range."""
+    if dtype == jnp.float32:
+        return out
+    largest = float(jnp.finfo(dtype).max)
+    return jnp.where(jnp.isfinite(out), jnp.clip(out, -largest, largest), out).astype(dtype)

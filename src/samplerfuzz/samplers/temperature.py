@@ -1,41 +1,86 @@
-"""Temperature: z / T for every real T, mask applied after the division.
+"""Temperature: z/T for every real T, with β = 1/T as the natural variable.
 
-T > 0 ordinary, T -> 0+ arg-max, T = ±inf uniform over the allowed set, T < 0 inverted, T -> 0- arg-min of the allowed
-set, T = 0 greedy (ties to the lowest id). Neutral: 1. Never empty. Source: Boltzmann; D. Kauffman 2023 for T < 0.
+T > 0 ordinary, T → 0⁺ arg-max, T = ±∞ uniform over the allowed set, T < 0 inverted, T → 0⁻ arg-min of the allowed set. T = 0 (either
+sign) is greedy: all but the arg-max is masked, ties to the lowest id. T = 1 is neutral and changes no bit.
+
+The mask is applied after the division: a token that came in masked never comes out, for any T ≠ 0.
+Other than at T = 1 and T = 0 the result is z/T up to a constant a row: −|z − a|/|T|, a = max z for T > 0 and min z for T < 0, so that the
+most probable token stands at 0. That keeps the digits that z/T rounds away, and nothing overflows to +inf or NaN; what would fall below
+the least float32 becomes it, so order is kept as far as float32 has numbers for it. Techniques that are not shift invariant
+(repetition_penalty) belong before temperature, where every engine has them.
+
+Source: Boltzmann distribution; negative T after J. Kauffman 2023.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
+from numpy.typing import ArrayLike
 
-from samplerfuzz.samplers.greedy import only_the_best
-from samplerfuzz.samplers.stage import LARGEST, Array, Stage, State
+from samplerfuzz.samplers.greedy import arg_max_only
+from samplerfuzz.samplers.parameter import column, real
+from samplerfuzz.samplers.stage import Info, Stage, State
 
-_TINY = 1.1754944e-38
+_LEAST_NORMAL_BITS = 0x00800000
 
 
-def temperature(temperature: Any) -> Stage:
-    """Return the stage z / `temperature`; any real number, scalar or [B].
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Temperature(Stage):
+    """z/T."""
 
-    >>> import jax.numpy as jnp
-    >>> temperature(-1.0)(jnp.array([[1.0, 2.0, -jnp.inf]]))[0].tolist()
-    [[-0.0, -1.0, -inf]]
+    value: Any
+
+    def process(self, z: jax.Array, state: State | None) -> tuple[jax.Array, Info]:
+        """Divide, whatever the sign; see the module."""
+        t = column("temperature", self.value, z.shape[0])
+        bits = lax.bitcast_convert_type(t, jnp.uint32)
+        magnitude = bits & jnp.uint32(0x7FFFFFFF)
+        least = jnp.min(jnp.where(z == -jnp.inf, jnp.inf, z), axis=-1, keepdims=True)
+        anchor = jnp.where(bits != magnitude, least, jnp.max(z, axis=-1, keepdims=True))
+        divided = jnp.where(t == 1.0, z, _finite_ratio(z, anchor, magnitude))
+        return jnp.where(magnitude == 0, arg_max_only(z), divided), {}
+
+
+def _finite_ratio(z: jax.Array, anchor: jax.Array, magnitude: jax.Array) -> jax.Array:
+    """Return −|z − anchor|/|T| from the bits of |T|: finite, 0 at the anchor, without help from subnormal arithmetic."""
+    subnormal = magnitude < jnp.uint32(_LEAST_NORMAL_BITS)
+    # subnormal divisors are flushed to zero by most hardware: scale both sides by 2⁴⁸
+    scaled = magnitude.astype(jnp.float32) * jnp.float32(2.0 ** (48 - 149))
+    divisor = jnp.where(subnormal, scaled, lax.bitcast_convert_type(magnitude, jnp.float32))
+    gap = jnp.abs(z - anchor)
+    half = jnp.abs(0.5 * z - 0.5 * anchor)
+    ratio = jnp.where(gap < jnp.inf, gap * jnp.where(subnormal, jnp.float32(2.0**48), 1.0) / divisor, 2.0 * (half / divisor))
+    ratio = jnp.where((z == anchor) | (divisor == jnp.inf), 0.0, ratio)
+    return jnp.maximum(-ratio, jnp.finfo(jnp.float32).min)
+
+
+def temperature(temperature: ArrayLike) -> Temperature:
+    """Divide the logits by the temperature.
+
+    z' = z/T up to a constant a row.
+
+    Args:
+      temperature: T, any real number, ±inf too, scalar or [B]; neutral 1.
+
+    Returns:
+      A stage; logits float32 of the shape given.
+
+    Raises:
+      ParameterError: not a number, or not one for each row (NaN is a number here: it makes its row NaN).
+
+    Policy: T = 0 greedy, ties to the lowest id; masked stays masked; +inf logits share everything for T > 0.
+
+    Source: see the module.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> temperature(-0.5)(jnp.array([1.0, 2.0, -jnp.inf]))[0]
+      Array([-0., -2., -inf], dtype=float32)
     """
-    return Stage(name="temperature", kernel=_kernel, parameters={"temperature": temperature})
-
-
-def _kernel(z: Array, state: State, *, temperature: Array) -> tuple[Array, dict[str, Array]]:
-    # signs and zeros are read off the bits: XLA on the CPU takes a denormal for zero
-    bits = jax.lax.bitcast_convert_type(temperature, jnp.uint32)
-    negative = bits >= jnp.uint32(0x80000000)
-    zero = (bits & jnp.uint32(0x7FFFFFFF)) == 0
-    divisor = jnp.where(negative, jnp.minimum(temperature, -_TINY), jnp.maximum(temperature, _TINY))
-    allowed = z > -jnp.inf
-    high = jnp.where(allowed, z, -LARGEST).max(-1, keepdims=True)
-    low = jnp.where(allowed, z, LARGEST).min(-1, keepdims=True)
-    distance = jnp.clip(z - jnp.where(negative, low, high), -LARGEST, LARGEST)
-    divided = jnp.where(allowed, jnp.clip(distance / divisor, -LARGEST, 0), -jnp.inf)
-    return jnp.where(zero, only_the_best(z), divided), {}
+    return Temperature(real("temperature", temperature))

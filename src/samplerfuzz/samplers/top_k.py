@@ -1,31 +1,63 @@
-"""top-k: keep the k largest logits (Fan et al. 2018). All ties of the k-th stay.
+"""Top-k: keep the k largest logits (Fan, Lewis, Dauphin 2018, arXiv 1805.04833).
 
-Before or after a positive temperature alike. k <= 0 or k >= V: off. Never empty.
+Kept: z_i ≥ the k-th largest logit, so every token that ties with the k-th is kept and more than k may stay. Invariant under temperature T > 0,
+so it may stand before or after it. At least one token stays. Off (neutral): k ≤ 0, and k ≥ V by its meaning. Domain: integers; a fraction
+is cut toward zero.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+from numpy.typing import ArrayLike
 
-from samplerfuzz.samplers.select import kth_largest, ordered
-from samplerfuzz.samplers.stage import Array, Stage, State
+from samplerfuzz.samplers.keys import largest_threshold, sortable, value
+from samplerfuzz.samplers.parameter import column, integer, whole
+from samplerfuzz.samplers.stage import Filter, Info
 
 
-def top_k(top_k: Any) -> Stage:
-    """Return the stage that keeps the `top_k` largest; integer, scalar or [B]; 0 is off.
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TopK(Filter):
+    """z_i ≥ the k-th largest."""
 
-    >>> import jax.numpy as jnp
-    >>> top_k(1)(jnp.array([[1.0, 3.0, 2.0]]))[0].tolist()
-    [[-inf, 3.0, -inf]]
+    k: Any
+
+    def keep(self, z: jax.Array) -> tuple[jax.Array, Info]:
+        """Find the k-th largest logit by counting."""
+        k = whole(column("top_k", self.k, z.shape[0]))
+        off = (k <= 0) | (k >= z.shape[-1])
+        keys = sortable(z)
+
+        def enough(threshold: jax.Array) -> jax.Array:
+            return jnp.sum(keys >= threshold, axis=-1, dtype=jnp.int32) >= k[:, 0]
+
+        threshold = largest_threshold(enough, ~off[:, 0])
+        return off | (keys >= threshold), {"threshold": jnp.where(off, -jnp.inf, value(threshold))[:, 0]}
+
+
+def top_k(top_k: ArrayLike) -> TopK:
+    """Keep the k largest logits.
+
+    Args:
+      top_k: k, tokens, scalar or [B]; ≤ 0 or ≥ V is off, neutral 0.
+
+    Returns:
+      A stage; logits float32 of the shape given. Diagnostics: kept, threshold (the k-th largest logit; −inf when off).
+
+    Raises:
+      ParameterError: not a number, or not one for each row.
+
+    Policy: all ties of the k-th are kept; never empty.
+
+    Source: arXiv 1805.04833.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> top_k(2)(jnp.array([1.0, 3.0, 2.0, 2.0]))[0]
+      Array([-inf,   3.,   2.,   2.], dtype=float32)
     """
-    return Stage(name="top_k", kernel=_kernel, parameters={"top_k": top_k})
-
-
-def _kernel(z: Array, state: State, *, top_k: Array) -> tuple[Array, dict[str, Array]]:
-    size = z.shape[-1]
-    k = jnp.clip(top_k, 0, size).astype(jnp.int32)
-    k = jnp.where(k <= 0, size, k)
-    keys = ordered(z)
-    return jnp.where((keys >= kth_largest(keys, k)) | (k >= size), z, -jnp.inf), {}
+    return TopK(integer("top_k", top_k))

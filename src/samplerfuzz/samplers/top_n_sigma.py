@@ -1,37 +1,71 @@
-"""top-nσ: keep z_i >= max z − n·σ (Tang et al., arXiv 2411.07641).
+"""Top-nσ: keep what lies within n standard deviations of the maximum logit (Tang et al. 2024, arXiv 2411.07641).
 
-σ is the population standard deviation over the allowed set. The same set for every T > 0. n <= 0: off. Never empty.
+Kept: z_i ≥ max z − n·σ, `≥`, so ties are all kept; σ is the population standard deviation of the logits of the allowed set (−∞ entries do not count).
+The same set for every temperature T > 0, so it may stand before or after it. Never empty: the maximum is always kept.
+Off (neutral): n ≤ 0. Domain: reals. In a row with +inf logits these alone stay.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+from numpy.typing import ArrayLike
 
-from samplerfuzz.samplers.select import total
-from samplerfuzz.samplers.stage import Array, Stage, State, below_peak
+from samplerfuzz.samplers.mass import row_sum
+from samplerfuzz.samplers.parameter import column, real
+from samplerfuzz.samplers.stage import Filter, Info
 
 
-def top_n_sigma(top_n_sigma: Any) -> Stage:
-    """Return the stage that keeps `top_n_sigma` standard deviations below the maximum, scalar or [B]; 0 is off.
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TopNSigma(Filter):
+    """z_i ≥ max z − n·σ."""
 
-    >>> import jax.numpy as jnp
-    >>> top_n_sigma(1.0)(jnp.array([[0.0, 0.0, 0.0, 4.0]]))[2]["kept"].tolist()
-    [1]
+    n: Any
+
+    def keep(self, z: jax.Array) -> tuple[jax.Array, Info]:
+        """Measure in units of the range, where neither the range nor a square overflows."""
+        n = column("top_n_sigma", self.n, z.shape[0])
+        allowed = z > -jnp.inf
+        top = jnp.max(z, axis=-1, keepdims=True)
+        half_gap = jnp.where(z == top, 0.0, 0.5 * top - 0.5 * z)
+        half_range = jnp.max(jnp.where(allowed, half_gap, 0.0), axis=-1, keepdims=True)
+        unit = jnp.where((half_range > 0) & (half_range < jnp.inf), half_range, 1.0)
+        depth = half_gap / unit
+        sigma = standard_deviation(jnp.where(allowed & (depth < jnp.inf), depth, 0.0), allowed)
+        reach = jnp.where((sigma > 0) & (half_range < jnp.inf), n * sigma, 0.0)
+        return (n <= 0) | (depth <= reach), {"sigma": (2.0 * sigma * unit)[:, 0]}
+
+
+def standard_deviation(x: jax.Array, allowed: jax.Array) -> jax.Array:
+    """Return the population standard deviation [B, 1] of the allowed entries of x [B, V] in [0, 1]; 0 of none."""
+    count = jnp.maximum(jnp.sum(allowed, axis=-1, keepdims=True, dtype=jnp.float32), 1.0)
+    mean = row_sum(jnp.where(allowed, x, 0.0))[:, None] / count
+    return jnp.sqrt(row_sum(jnp.where(allowed, jnp.square(x - mean), 0.0))[:, None] / count)
+
+
+def top_n_sigma(top_n_sigma: ArrayLike) -> TopNSigma:
+    """Keep the logits within n standard deviations of the maximum.
+
+    Args:
+      top_n_sigma: n, standard deviations, scalar or [B]; ≤ 0 is off, neutral 0.
+
+    Returns:
+      A stage; logits float32 of the shape given. Diagnostics: kept, sigma in nats.
+
+    Raises:
+      ParameterError: not a number, or not one for each row.
+
+    Policy: population σ over the allowed set; `≥`; never empty.
+
+    Source: arXiv 2411.07641.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> top_n_sigma(1.0)(jnp.array([4.0, 3.0, 0.0, 1.0]))[0]
+      Array([  4.,   3., -inf, -inf], dtype=float32)
     """
-    return Stage(name="top_n_sigma", kernel=_kernel, parameters={"top_n_sigma": top_n_sigma})
-
-
-def _kernel(z: Array, state: State, *, top_n_sigma: Array) -> tuple[Array, dict[str, Array]]:
-    allowed = z > -jnp.inf
-    gap = jnp.where(allowed, -below_peak(z), 0)
-    # dividing by the largest gap first keeps the squares from overflowing
-    scale = jnp.maximum(gap.max(-1, keepdims=True), 1e-30)
-    count = jnp.maximum(allowed.sum(-1, keepdims=True, dtype=jnp.float32), 1)
-    relative = gap / scale
-    mean = total(relative) / count
-    sigma = jnp.sqrt(total(jnp.where(allowed, (relative - mean) ** 2, 0)) / count)
-    off = top_n_sigma <= 0
-    kept = allowed & ((relative <= jnp.where(off, 1, top_n_sigma) * sigma) | off | (gap == 0))
-    return jnp.where(kept, z, -jnp.inf), {"sigma": (sigma * scale)[:, 0]}
+    return TopNSigma(real("top_n_sigma", top_n_sigma))

@@ -1,35 +1,70 @@
-"""top-p: keep the smallest set of the most probable tokens whose mass is at least P (Holtzman et al. 2020).
+"""Top-p, nucleus sampling: keep the smallest set of largest probabilities whose sum reaches p (Holtzman et al. 2020, arXiv 1904.09751).
 
-The crossing token stays, and what ties with it. The mass is measured on what earlier stages left. P >= 1: off.
-P <= 0: the arg-max. Never empty.
+Kept: from the largest probability down until the sum is ≥ p; the token that crosses p stays, and so does every token that ties with it. The
+probabilities are those of the logits that arrive: after temperature when it stands before, renormalised over what earlier stages left.
+Never empty: p ≤ 0 keeps the arg-max and its ties, and so does any p that the arg-max alone reaches. Off (neutral): p ≥ 1. Domain: reals.
+
+The sum is exact to V·2⁻⁴⁴ (module mass), far inside the 3e-6 by which float32 sums have been seen to move this threshold.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+from numpy.typing import ArrayLike
 
-from samplerfuzz.samplers.select import ordered, prefix_threshold, total
-from samplerfuzz.samplers.stage import Array, Stage, State, below_peak
+from samplerfuzz.samplers.keys import largest_threshold, sortable, value
+from samplerfuzz.samplers.mass import Weights, softmax_weights, total
+from samplerfuzz.samplers.parameter import column, real
+from samplerfuzz.samplers.stage import Filter, Info
+from samplerfuzz.samplers.wide import at_least, fraction, share
 
 
-def top_p(top_p: Any) -> Stage:
-    """Return the stage that keeps the nucleus of mass `top_p` in (0, 1], scalar or [B]; 1 is off.
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TopP(Filter):
+    """The smallest set of mass ≥ p."""
 
-    >>> import jax.numpy as jnp
-    >>> top_p(0.6)(jnp.log(jnp.array([[0.5, 0.25, 0.25]])))[2]["kept"].tolist()
-    [3]
+    p: Any
+
+    def keep(self, z: jax.Array) -> tuple[jax.Array, Info]:
+        """Find the largest logit threshold above which there is enough mass."""
+        p = column("top_p", self.p, z.shape[0])
+        keys = sortable(z)
+        threshold = reaching(softmax_weights(z), keys, p)
+        return (p >= 1.0) | (keys >= threshold), {"threshold": jnp.where(p >= 1.0, -jnp.inf, value(threshold))[:, 0]}
+
+
+def reaching(w: Weights, keys: jax.Array, p: jax.Array) -> jax.Array:
+    """Return the largest threshold uint32 [B, 1] on `keys` whose set has the share p [B, 1] of the weights; at most the largest key."""
+    on = (p < 1.0)[:, 0]
+    wanted = share(fraction(jnp.clip(p[:, 0], 0.0, jnp.float32(1.0 - 2.0**-24))), total(w))
+    threshold = largest_threshold(lambda t: at_least(total(w, keys >= t), wanted), on)
+    return jnp.minimum(threshold, jnp.max(keys, axis=-1, keepdims=True))
+
+
+def top_p(top_p: ArrayLike) -> TopP:
+    """Keep the smallest set of largest probabilities whose sum reaches p.
+
+    Args:
+      top_p: p, a probability, scalar or [B]; ≥ 1 is off, neutral 1; ≤ 0 keeps the arg-max.
+
+    Returns:
+      A stage; logits float32 of the shape given. Diagnostics: kept, threshold (the least logit kept; −inf when off).
+
+    Raises:
+      ParameterError: not a number, or not one for each row.
+
+    Policy: the crossing token and its ties are kept; sum ≥ p; never empty.
+
+    Source: arXiv 1904.09751.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> top_p(0.6)(jnp.log(jnp.array([0.5, 0.25, 0.125, 0.125])))[0] > -jnp.inf
+      Array([ True,  True, False, False], dtype=bool)
     """
-    return Stage(name="top_p", kernel=_kernel, parameters={"top_p": top_p})
-
-
-def _kernel(z: Array, state: State, *, top_p: Array) -> tuple[Array, dict[str, Array]]:
-    weights = jnp.exp(below_peak(z))
-    return jnp.where(nucleus(ordered(z), weights, top_p), z, -jnp.inf), {}
-
-
-def nucleus(keys: Array, weights: Array, mass: Array) -> Array:
-    """Return [B, V] bool: the prefix, by descending key, that first holds the share `mass` [B, 1] of the weights."""
-    target = jnp.maximum(jnp.clip(mass, 0, 1) * total(weights), jnp.float32(1e-30))
-    return (keys >= prefix_threshold(keys, weights, target)) | (mass >= 1)
+    return TopP(real("top_p", top_p))

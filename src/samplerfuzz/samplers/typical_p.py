@@ -1,35 +1,71 @@
-"""Locally typical sampling: sort by |−ln p − H| ascending, keep the smallest prefix of mass >= τ (Meister et al., arXiv 2202.00666).
+"""Locally typical sampling: keep the tokens whose surprisal is nearest the entropy (Meister et al. 2022, arXiv 2202.00666).
 
-0 · ln 0 = 0. Ties of the last score stay. τ >= 1: off; τ <= 0: the first. The arg-max need not survive; never empty.
+Kept: by |−ln p_i − H| ascending, the smallest prefix whose probabilities sum to ≥ τ; the token that crosses τ stays, and so does every token that ties
+with its score. H = −Σ p ln p in nats over the allowed set, with 0·ln 0 = 0. After temperature when it stands before. The arg-max may go: that
+is the technique. Never empty: τ ≤ 0 keeps the nearest token and its ties. Off (neutral): τ ≥ 1. Domain: reals.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+from numpy.typing import ArrayLike
 
-from samplerfuzz.samplers.select import ordered, total
-from samplerfuzz.samplers.stage import Array, Stage, State, below_peak
-from samplerfuzz.samplers.top_p import nucleus
+from samplerfuzz.samplers.keys import sortable
+from samplerfuzz.samplers.mass import below_max, row_sum, softmax_weights
+from samplerfuzz.samplers.parameter import column, real
+from samplerfuzz.samplers.stage import Filter, Info
+from samplerfuzz.samplers.top_p import reaching
 
 
-def typical_p(typical_p: Any) -> Stage:
-    """Return the stage that keeps the typical set of mass `typical_p` in (0, 1], scalar or [B]; 1 is off.
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TypicalP(Filter):
+    """The smallest set of mass ≥ τ, nearest to the entropy first."""
 
-    >>> import jax.numpy as jnp
-    >>> typical_p(0.2)(jnp.log(jnp.array([[0.5, 0.3, 0.2]])))[2]["kept"].tolist()
-    [1]
+    tau: Any
+
+    def keep(self, z: jax.Array) -> tuple[jax.Array, Info]:
+        """Search the threshold on the score as top-p searches it on the logit."""
+        tau = column("typical_p", self.tau, z.shape[0])
+        score, entropy = typicality(z)
+        nearness = jnp.where(z == -jnp.inf, jnp.uint32(0), ~sortable(score))
+        threshold = reaching(softmax_weights(z), nearness, tau)
+        return (tau >= 1.0) | (nearness >= threshold), {"entropy": entropy[:, 0]}
+
+
+def typicality(z: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return |−ln p − H| of each token [B, V], in nats, and H [B, 1]."""
+    gap = -below_max(z)
+    weight = jnp.exp(-gap)
+    mass = row_sum(weight)[:, None]
+    mean_gap = row_sum(jnp.where(weight > 0, weight * gap, 0.0))[:, None] / jnp.where(mass > 0, mass, 1.0)
+    # −ln p_i = ln Σ + gap_i and H = ln Σ + mean gap: the logarithm of the sum drops out
+    return jnp.abs(gap - mean_gap), mean_gap + jnp.log(jnp.where(mass > 0, mass, 1.0))
+
+
+def typical_p(typical_p: ArrayLike) -> TypicalP:
+    """Keep the tokens whose surprisal is nearest the entropy.
+
+    Args:
+      typical_p: τ, a probability, scalar or [B]; ≥ 1 is off, neutral 1; ≤ 0 keeps the nearest token.
+
+    Returns:
+      A stage; logits float32 of the shape given. Diagnostics: kept, entropy in nats.
+
+    Raises:
+      ParameterError: not a number, or not one for each row.
+
+    Policy: ties of the last score are kept; sum ≥ τ; never empty.
+
+    Source: arXiv 2202.00666.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> typical_p(0.2)(jnp.log(jnp.array([0.5, 0.25, 0.15, 0.1])))[0] > -jnp.inf
+      Array([False,  True, False, False], dtype=bool)
     """
-    return Stage(name="typical_p", kernel=_kernel, parameters={"typical_p": typical_p})
-
-
-def _kernel(z: Array, state: State, *, typical_p: Array) -> tuple[Array, dict[str, Array]]:
-    shifted = below_peak(z)
-    weights = jnp.exp(shifted)
-    mass = total(weights)
-    allowed = z > -jnp.inf
-    surprisal = jnp.where(allowed, jnp.log(jnp.maximum(mass, 1e-30)) - shifted, 0)
-    entropy = total(jnp.where(weights > 0, weights * surprisal, 0)) / jnp.maximum(mass, 1e-30)
-    score = jnp.where(allowed, jnp.abs(surprisal - entropy), jnp.inf)
-    return jnp.where(nucleus(ordered(-score), weights, typical_p) & allowed, z, -jnp.inf), {"entropy": entropy[:, 0]}
+    return TypicalP(real("typical_p", typical_p))

@@ -1,33 +1,77 @@
-"""XTC: with probability q, among the tokens with p >= t remove all but the least probable (p-e-w, text-generation-webui PR 6335).
+"""XTC, exclude top choices: sometimes remove all top choices but the least probable (p-e-w, text-generation-webui pull request 6335).
 
-Fewer than two such tokens, or t > 0.5: nothing happens. Ties of the least probable all stay. The coin is handed in, one
-uniform a row, so that a draw is a function of its key alone. Never empty; the arg-max need not survive.
+With probability q, a coin a row: among the tokens with p_i ≥ t, remove all but the least probable. `≥`; nothing when fewer than two qualify, so t > 0.5 does
+nothing. All tokens that tie for the least probable stay, so that renaming tokens changes nothing. p is that of the logits that arrive:
+after temperature when it stands before. Never empty. Off (neutral): q ≤ 0. q ≥ 1 always fires. t ≤ 0: every allowed token qualifies.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike
 
-from samplerfuzz.samplers.select import ordered, total
-from samplerfuzz.samplers.stage import Array, Stage, State, below_peak
+from samplerfuzz.core.errors import ParameterError
+from samplerfuzz.samplers.keys import sortable
+from samplerfuzz.samplers.mass import below_max, row_sum
+from samplerfuzz.samplers.parameter import column, real
+from samplerfuzz.samplers.stage import Filter, Info
 
 
-def xtc(xtc_threshold: Any, xtc_probability: Any = 1.0, coin: Any = 0.0) -> Stage:
-    """Return the stage; `xtc_threshold` in [0, 1], `xtc_probability` in [0, 1], `coin` uniform in [0, 1), scalar or [B].
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Xtc(Filter):
+    """Remove the top choices but the last of them."""
 
-    >>> import jax.numpy as jnp
-    >>> xtc(0.3)(jnp.log(jnp.array([[0.5, 0.3, 0.2]]) + 1e-7))[2]["kept"].tolist()
-    [2]
+    threshold: Any
+    probability: Any
+    coin: Any
+    key: Any
+
+    def keep(self, z: jax.Array) -> tuple[jax.Array, Info]:
+        """Toss the coin of each row and remove what lies above the least probable top choice."""
+        rows = z.shape[0]
+        threshold = column("xtc_threshold", self.threshold, rows)
+        coin = self.coin if self.key is None else jax.random.uniform(self.key, (rows,), jnp.float32)
+        fires = column("coin", coin, rows) < column("xtc_probability", self.probability, rows)
+        weight = jnp.exp(below_max(z))
+        mass = row_sum(weight)[:, None]
+        top_choice = (weight / jnp.where(mass > 0, mass, 1.0) >= threshold) & (z > -jnp.inf)
+        keys = sortable(z)
+        least = jnp.min(jnp.where(top_choice, keys, np.uint32(0xFFFFFFFF)), axis=-1, keepdims=True)
+        return ~(fires & top_choice & (keys > least)), {"fired": fires[:, 0]}
+
+
+def xtc(xtc_threshold: ArrayLike, xtc_probability: ArrayLike = 1.0, *, coin: ArrayLike | None = None, key: jax.Array | None = None) -> Xtc:
+    """Sometimes remove all top choices but the least probable.
+
+    Args:
+      xtc_threshold: t, the probability that makes a top choice, scalar or [B]; > 0.5 does nothing, neutral 1.
+      xtc_probability: q, the probability that the technique fires, scalar or [B]; ≤ 0 is off, neutral 0; ≥ 1 always fires.
+      coin: uniform numbers in [0, 1), scalar or [B]; a row fires when its coin is below q. Neither coin nor key: as coin 0, it fires wherever q > 0.
+      key: a JAX random key to toss the coins with, in place of `coin`.
+
+    Returns:
+      A stage; logits float32 of the shape given. Diagnostics: kept, fired.
+
+    Raises:
+      ParameterError: not a number, not one for each row, or both `coin` and `key`.
+
+    Policy: `≥`; ties of the least probable top choice are kept; never empty.
+
+    Source: text-generation-webui pull request 6335.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> logits = jnp.log(jnp.array([0.5, 0.3, 0.15, 0.05]))
+      >>> xtc(0.1, 0.5, coin=0.2)(logits)[0] > -jnp.inf
+      Array([False, False,  True,  True], dtype=bool)
     """
-    return Stage(name="xtc", kernel=_kernel, parameters={"xtc_threshold": xtc_threshold, "xtc_probability": xtc_probability, "coin": coin})
-
-
-def _kernel(z: Array, state: State, *, xtc_threshold: Array, xtc_probability: Array, coin: Array) -> tuple[Array, dict[str, Array]]:
-    weights = jnp.exp(below_peak(z))
-    top_choice = (weights >= xtc_threshold * total(weights)) & (weights > 0)
-    keys = ordered(z)
-    least = jnp.where(top_choice, keys, jnp.uint32(0xFFFFFFFF)).min(-1, keepdims=True)
-    fired = (coin < xtc_probability) & (xtc_threshold <= 0.5)
-    return jnp.where(top_choice & (keys > least) & fired, -jnp.inf, z), {"fired": fired[:, 0]}
+    if coin is not None and key is not None:
+        raise ParameterError("xtc was given both coin and key; expected one of them")
+    tossed = real("coin", 0.0 if coin is None else coin)
+    return Xtc(real("xtc_threshold", xtc_threshold), real("xtc_probability", xtc_probability), tossed, key)

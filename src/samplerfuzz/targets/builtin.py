@@ -54,8 +54,8 @@ def _function(name: str, order: tuple[str, ...]) -> Callable[..., Any]:
         seed = given.pop("seed", None)
         history = given.pop("history", None)
         rows, size = logits.shape
-        # shapes are padded to a few sizes, so that a campaign of any length compiles each chain a few times only
-        wide, tall = _bucket(size), _bucket(rows)
+        # shapes are padded, so that a campaign of any length compiles each chain once
+        wide, tall = _bucket(size, 64), _bucket(rows, 256)
         z = np.full((tall, wide), -np.inf, np.float32)
         z[:rows, :size] = logits
         arrays = {n: _padded(np.asarray(v, np.float64), tall, rows) for n, v in given.items() if n != "logit_bias"}
@@ -94,8 +94,8 @@ def _function(name: str, order: tuple[str, ...]) -> Callable[..., Any]:
     return declared(call)
 
 
-def _bucket(n: int) -> int:
-    return next((size for size in (64, 512) if n <= size), 1 << (n - 1).bit_length())
+def _bucket(n: int, least: int) -> int:
+    return max(least, 1 << (n - 1).bit_length())
 
 
 def _padded(values: np.ndarray, tall: int, rows: int) -> np.ndarray:
