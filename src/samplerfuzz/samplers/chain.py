@@ -12,10 +12,11 @@ import jax.numpy as jnp
 
 from samplerfuzz.core.errors import ParameterError
 from samplerfuzz.core.registry import load, technique
+from samplerfuzz.samplers.pytree import pytree
 from samplerfuzz.samplers.stage import Info, Stage, State, in_dtype
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Chain:
     """Stages in order; called like one stage."""
@@ -41,7 +42,7 @@ def chain(*stages: Stage | Chain) -> Chain:
       >>> from samplerfuzz import samplers
       >>> step = samplers.chain(samplers.temperature(2.0), samplers.top_k(2))
       >>> step(jnp.array([[4.0, 2.0, 0.0]]))[0]
-      Array([[  0.,  -1., -inf]], dtype=float32)
+      Array([[ -0.,  -1., -inf]], dtype=float32)
     """
     flat: list[Stage] = []
     for stage in stages:

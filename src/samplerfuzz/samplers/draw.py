@@ -10,6 +10,7 @@ The draw of a row depends on the key, its row number and its logits; masked padd
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -44,10 +45,7 @@ def draw(key: jax.Array, logits: Any) -> tuple[jax.Array, Info]:
       Array([ 1, -1], dtype=int32)
     """
     z = _rows(logits)
-    one_key = jnp.shape(key) == () or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(jnp.arange(z.shape[0], dtype=jnp.uint32)) if one_key else key
-    bits = jax.vmap(lambda k: jax.random.bits(k, (2,), jnp.uint32))(keys)
-    return _choose(Wide(bits[:, 0], bits[:, 1]), z, jnp.shape(logits)[:-1], jnp.zeros(z.shape[0], bool))
+    return _choose(_uniform_bits(key, z.shape[0]), z, jnp.zeros(z.shape[0], bool), shape=jnp.shape(logits)[:-1])
 
 
 def draw_from_uniform(u: ArrayLike | tuple[ArrayLike, ArrayLike], logits: Any) -> tuple[jax.Array, Info]:
@@ -75,7 +73,16 @@ def draw_from_uniform(u: ArrayLike | tuple[ArrayLike, ArrayLike], logits: Any) -
     size = fraction(jnp.where(outside, 0.0, jnp.abs(low)))
     base = fraction(jnp.where(outside | (high >= 1), 0.0, high))  # 1 is 0 modulo 2⁶⁴, and low is negative there
     up, down = add(base, size), subtract(base, size)
-    return _choose(Wide(*(jnp.where(low < 0, d, u) for d, u in zip(down, up, strict=True))), z, jnp.shape(logits)[:-1], outside)
+    return _choose(Wide(*(jnp.where(low < 0, d, u) for d, u in zip(down, up, strict=True))), z, outside, shape=jnp.shape(logits)[:-1])
+
+
+@partial(jax.jit, static_argnames="rows")
+def _uniform_bits(key: jax.Array, rows: int) -> Wide:
+    """Return 64 random bits a row: from the key and the row number, or from a key a row."""
+    one_key = key.ndim == (0 if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else 1)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(rows, dtype=jnp.uint32)) if one_key else key
+    bits = jax.vmap(lambda k: jax.random.bits(k, (2,), jnp.uint32))(keys)
+    return Wide(bits[:, 0], bits[:, 1])
 
 
 def _split(u: Any) -> tuple[jax.Array, jax.Array]:
@@ -96,7 +103,8 @@ def _rows(logits: Any) -> jax.Array:
     return z.astype(jnp.float32).reshape(-1, z.shape[-1])
 
 
-def _choose(uniform: Wide, z: jax.Array, shape: tuple[int, ...], refused: jax.Array) -> tuple[jax.Array, Info]:
+@partial(jax.jit, static_argnames="shape")
+def _choose(uniform: Wide, z: jax.Array, refused: jax.Array, *, shape: tuple[int, ...]) -> tuple[jax.Array, Info]:
     """Return the token at the 64-bit fraction `uniform` of the total of each row."""
     empty = refused | jnp.any(jnp.isnan(z), axis=-1) | jnp.all(z == -jnp.inf, axis=-1)
     gap = below_max(jnp.where(empty[:, None], 0.0, z))

@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from samplerfuzz.samplers.keys import sortable
+from samplerfuzz.samplers.pytree import pytree
 from samplerfuzz.samplers.stage import Filter, Info
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Greedy(Filter):
     """The arg-max, alone."""

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from samplerfuzz.core.errors import ParameterError
+from samplerfuzz.samplers.pytree import pytree
 from samplerfuzz.samplers.stage import Info, Stage, State, finite
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class LogitBias(Stage):
     """z_i + b_i."""

@@ -7,7 +7,6 @@ of units of at most 2⁻⁴⁴ of the total at V = 262144 (finer below), and who
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +17,6 @@ from samplerfuzz.samplers.wide import Wide
 _HIGH_BITS = 31
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["high", "low", "exponent"], meta_fields=["low_bits"])
 @dataclass(frozen=True, kw_only=True)
 class Weights:
     """Nonnegative numbers as whole multiples of 2^(exponent − 31 − low_bits)."""

@@ -16,10 +16,11 @@ from numpy.typing import ArrayLike
 
 from samplerfuzz.samplers.mass import below_max
 from samplerfuzz.samplers.parameter import column, real
+from samplerfuzz.samplers.pytree import pytree
 from samplerfuzz.samplers.stage import Filter, Info
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class MinP(Filter):
     """p_i ≥ a·max p."""

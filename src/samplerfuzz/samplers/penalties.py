@@ -20,10 +20,11 @@ from numpy.typing import ArrayLike
 
 from samplerfuzz.core.errors import ParameterError
 from samplerfuzz.samplers.parameter import column, integer, real, whole
+from samplerfuzz.samplers.pytree import pytree
 from samplerfuzz.samplers.stage import Info, Stage, State, finite
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class RepetitionPenalty(Stage):
     """z/r or z·r, whichever is less for r > 1."""
@@ -39,7 +40,7 @@ class RepetitionPenalty(Stage):
         return jnp.where(seen, finite(scaled, z), z), {"seen": jnp.sum(seen, axis=-1, dtype=jnp.int32)}
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class PresencePenalty(Stage):
     """z − a for seen tokens."""
@@ -54,7 +55,7 @@ class PresencePenalty(Stage):
         return jnp.where(seen, lowered, z), {"seen": jnp.sum(seen, axis=-1, dtype=jnp.int32)}
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class FrequencyPenalty(Stage):
     """z − b·count."""

@@ -15,12 +15,13 @@ import jax.numpy as jnp
 
 from samplerfuzz.core.errors import ParameterError
 from samplerfuzz.samplers.parameter import column
+from samplerfuzz.samplers.pytree import pytree
 
 Info = dict[str, jax.Array]
 _LARGEST = 3.4028234663852886e38
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class State:
     """The tokens so far, of which the penalties read the newest."""
@@ -62,25 +63,7 @@ class Stage(abc.ABC):
         given = jnp.asarray(logits)
         if given.ndim not in (1, 2) or given.shape[-1] == 0 or not jnp.issubdtype(given.dtype, jnp.floating):
             raise ParameterError(f"logits have shape {given.shape} and dtype {given.dtype}; expected floats [B, V] or [V] with V ≥ 1")
-        raw = given.astype(jnp.float32).reshape(-1, given.shape[-1])
-        refused = jnp.any(jnp.isnan(raw), axis=-1, keepdims=True) | self._refused(raw.shape[0])
-        z = jnp.where(refused, 0.0, raw)
-        out, info = self.process(z, state)
-        out = jnp.where(z == -jnp.inf, -jnp.inf, out)
-        info["kept"] = jnp.where(refused[:, 0], 0, jnp.sum(out > -jnp.inf, axis=-1, dtype=jnp.int32))
-        out = jnp.where(refused, jnp.nan, out)
-        lead = given.shape[:-1]
-        return in_dtype(out, given.dtype).reshape(given.shape), state, {name: value.reshape(lead) for name, value in info.items()}
-
-    @final
-    def _refused(self, rows: int) -> jax.Array:
-        """Return which rows [B, 1] have a NaN among their parameters."""
-        refused = jnp.zeros((rows, 1), bool)
-        for leaf in map(jnp.asarray, jax.tree_util.tree_leaves(self)):
-            if jnp.issubdtype(leaf.dtype, jnp.floating):
-                nan = jnp.isnan(leaf)
-                refused |= jnp.any(nan, axis=-1, keepdims=True) if nan.ndim == 2 else column(type(self).__name__, nan, rows)
-        return refused
+        return _applied(self, given, state)
 
 
 class Filter(Stage):
@@ -109,3 +92,25 @@ def in_dtype(out: jax.Array, dtype: Any) -> jax.Array:
         return out
     largest = float(jnp.finfo(dtype).max)
     return jnp.where(jnp.isfinite(out), jnp.clip(out, -largest, largest), out).astype(dtype)
+
+
+@jax.jit
+def _applied(stage: Stage, given: jax.Array, state: State | None) -> tuple[jax.Array, State | None, Info]:
+    raw = given.astype(jnp.float32).reshape(-1, given.shape[-1])
+    refused = jnp.any(jnp.isnan(raw), axis=-1, keepdims=True) | _poisoned(stage, raw.shape[0])
+    z = jnp.where(refused, 0.0, raw)
+    out, info = stage.process(z, state)
+    out = jnp.where(z == -jnp.inf, -jnp.inf, out)
+    kept = jnp.where(refused[:, 0], 0, jnp.sum(out > -jnp.inf, axis=-1, dtype=jnp.int32))
+    out = in_dtype(jnp.where(refused, jnp.nan, out), given.dtype)
+    return out.reshape(given.shape), state, {name: value.reshape(given.shape[:-1]) for name, value in {**info, "kept": kept}.items()}
+
+
+def _poisoned(stage: Stage, rows: int) -> jax.Array:
+    """Return which rows [B, 1] have a NaN among their parameters."""
+    poisoned = jnp.zeros((rows, 1), bool)
+    for leaf in map(jnp.asarray, jax.tree_util.tree_leaves(stage)):
+        if jnp.issubdtype(leaf.dtype, jnp.floating):
+            nan = jnp.isnan(leaf)
+            poisoned |= jnp.any(nan, axis=-1, keepdims=True) if nan.ndim == 2 else column(type(stage).__name__, nan, rows)
+    return poisoned

@@ -24,12 +24,13 @@ from numpy.typing import ArrayLike
 
 from samplerfuzz.samplers.greedy import arg_max_only
 from samplerfuzz.samplers.parameter import column, real
+from samplerfuzz.samplers.pytree import pytree
 from samplerfuzz.samplers.stage import Info, Stage, State
 
 _LEAST_NORMAL_BITS = 0x00800000
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Temperature(Stage):
     """z/T."""
@@ -81,6 +82,6 @@ def temperature(temperature: ArrayLike) -> Temperature:
     Example:
       >>> import jax.numpy as jnp
       >>> temperature(-0.5)(jnp.array([1.0, 2.0, -jnp.inf]))[0]
-      Array([-0., -2., -inf], dtype=float32)
+      Array([ -0.,  -2., -inf], dtype=float32)
     """
     return Temperature(real("temperature", temperature))

@@ -16,10 +16,11 @@ from numpy.typing import ArrayLike
 
 from samplerfuzz.samplers.keys import largest_threshold, sortable, value
 from samplerfuzz.samplers.parameter import column, integer, whole
+from samplerfuzz.samplers.pytree import pytree
 from samplerfuzz.samplers.stage import Filter, Info
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class TopK(Filter):
     """z_i ≥ the k-th largest."""

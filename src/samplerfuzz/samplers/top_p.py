@@ -19,11 +19,12 @@ from numpy.typing import ArrayLike
 from samplerfuzz.samplers.keys import largest_threshold, sortable, value
 from samplerfuzz.samplers.mass import Weights, softmax_weights, total
 from samplerfuzz.samplers.parameter import column, real
+from samplerfuzz.samplers.pytree import pytree
 from samplerfuzz.samplers.stage import Filter, Info
 from samplerfuzz.samplers.wide import at_least, fraction, share
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class TopP(Filter):
     """The smallest set of mass ≥ p."""

@@ -17,11 +17,12 @@ from numpy.typing import ArrayLike
 from samplerfuzz.samplers.keys import sortable
 from samplerfuzz.samplers.mass import below_max, row_sum, softmax_weights
 from samplerfuzz.samplers.parameter import column, real
+from samplerfuzz.samplers.pytree import pytree
 from samplerfuzz.samplers.stage import Filter, Info
 from samplerfuzz.samplers.top_p import reaching
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class TypicalP(Filter):
     """The smallest set of mass ≥ τ, nearest to the entropy first."""

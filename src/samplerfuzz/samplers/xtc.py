@@ -19,10 +19,11 @@ from samplerfuzz.core.errors import ParameterError
 from samplerfuzz.samplers.keys import sortable
 from samplerfuzz.samplers.mass import below_max, row_sum
 from samplerfuzz.samplers.parameter import column, real
+from samplerfuzz.samplers.pytree import pytree
 from samplerfuzz.samplers.stage import Filter, Info
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Xtc(Filter):
     """Remove the top choices but the last of them."""
