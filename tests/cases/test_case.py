@@ -13,7 +13,10 @@ def test_json_keeps_every_bit():
     for _ in range(100):
         case = generator.case(rng, rows=3, size=7)
         again = Case.from_json(case.to_json())
-        assert again.logits.tobytes() == np.where(np.isnan(case.logits), np.float32("nan"), case.logits).tobytes() or np.isnan(case.logits).any()
+        assert (
+            again.logits.tobytes() == np.where(np.isnan(case.logits), np.float32("nan"), case.logits).tobytes()
+            or np.isnan(case.logits).any()
+        )
         for name, value in case.parameters.items():
             if name == "logit_bias":
                 assert again.parameters[name] == value

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from samplerfuzz.cli import main as cli
-from samplerfuzz.cli.decoding import describe, history_of, sample
+from samplerfuzz.cli.decoding import chain_of, describe, history_of, sample
 from samplerfuzz.llama.load_tokenizer import load_tokenizer
 from samplerfuzz.llama.models import find
 
@@ -97,16 +97,11 @@ def test_the_history_grows_by_what_is_drawn():
     import jax
 
     state = history_of([[1, 2, 3], [4]], 2)
-    params = {name: np.float32(value) for name, value in {"temperature": 0.0, "top_k": 0, "top_p": 1, "min_p": 0, "typical_p": 1}.items()}
-    params |= {
-        "top_n_sigma": np.float32(0),
-        "repetition_penalty": np.float32(1),
-        "presence_penalty": np.float32(0),
-        "frequency_penalty": np.float32(0),
-    }
-    tokens, state, _ = sample(params, jax.random.key(0), jnp.array([[0.0, 9.0], [9.0, 0.0]]), state)
+    off = {"top_k": 0, "top_p": 1, "min_p": 0, "typical_p": 1, "top_n_sigma": 0, "repetition_penalty": 1}
+    chain = chain_of({**off, "temperature": 0.0, "presence_penalty": 0.0, "frequency_penalty": 0.0})
+    tokens, state, _ = sample(chain, jax.random.key(0), jnp.array([[0.0, 9.0], [9.0, 0.0]]), state)
     assert tokens.tolist() == [1, 0]
-    assert state.tokens.tolist() == [[1, 2, 3, 1, 0], [4, 0, 0, 0, 0]]
+    assert state.history.tolist() == [[1, 2, 3, 1, 0], [4, 0, 0, 0, 0]]
     assert state.lengths.tolist() == [4, 2]
 
 

@@ -19,7 +19,9 @@ def fuzz(function, *, fail_on="medium", cases=400, listener=None, seed=1, second
             listener(event)
 
     loaded = load_target(function) if isinstance(function, str) else PlainTarget(function, locator="f")
-    status = run([loaded], checks=select_checks([], []), seed=seed, limits=Limits(seconds=seconds, cases=cases), fail_on=fail_on, listener=listen)
+    status = run(
+        [loaded], checks=select_checks([], []), seed=seed, limits=Limits(seconds=seconds, cases=cases), fail_on=fail_on, listener=listen
+    )
     return status, events
 
 
@@ -66,8 +68,14 @@ def test_ctrl_c_keeps_what_was_found():
 
 def test_the_same_seed_gives_the_same_cases():
     def outcome(seed):
-        finished = [e for e in fuzz("samplerfuzz.zoo.filters:top_k_keeps_one_more", seed=seed, cases=300)[1] if isinstance(e, TargetFinished)]
-        return [(f.violation.title, f.case.logits.tolist()) for f in finished[0].findings if f.violation.check == "removed_token_has_no_probability"]
+        finished = [
+            e for e in fuzz("samplerfuzz.zoo.filters:top_k_keeps_one_more", seed=seed, cases=300)[1] if isinstance(e, TargetFinished)
+        ]
+        return [
+            (f.violation.title, f.case.logits.tolist())
+            for f in finished[0].findings
+            if f.violation.check == "removed_token_has_no_probability"
+        ]
 
     assert outcome(5) == outcome(5)
 

@@ -65,7 +65,10 @@ def test_a_row_alone_is_the_row_in_the_batch(name):
     together = np.asarray(samplers.apply([name], given, logits, **HISTORY))
     for row in range(ROWS):
         alone = samplers.apply(
-            [name], {k: v[row : row + 1] for k, v in given.items()}, logits[row : row + 1], **{k: v[row : row + 1] for k, v in HISTORY.items()}
+            [name],
+            {k: v[row : row + 1] for k, v in given.items()},
+            logits[row : row + 1],
+            **{k: v[row : row + 1] for k, v in HISTORY.items()},
         )
         np.testing.assert_array_equal(np.asarray(alone)[0], together[row])
 

@@ -47,7 +47,11 @@ GOLDEN = [
 @pytest.mark.parametrize(("name", "parameters", "row", "expected"), GOLDEN)
 def test_golden(name, parameters, row, expected):
     got = samplers.apply(
-        [name], parameters, jnp.array([row], jnp.float32), history=jnp.array([[0, 1, 1]], jnp.int32), history_lengths=jnp.array([3], jnp.int32)
+        [name],
+        parameters,
+        jnp.array([row], jnp.float32),
+        history=jnp.array([[0, 1, 1]], jnp.int32),
+        history_lengths=jnp.array([3], jnp.int32),
     )
     np.testing.assert_allclose(np.asarray(got)[0], np.array(expected, np.float32), rtol=1e-6)
 

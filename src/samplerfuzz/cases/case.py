@@ -95,7 +95,9 @@ class Case:
         return cls(
             logits=np.array(decode(data["logits"]), np.float32).reshape(len(data["logits"]), -1),
             parameters={
-                name: [{int(k): v for k, v in row.items()} for row in decode(value)] if name == "logit_bias" else np.array(decode(value), np.float64)
+                name: [{int(k): v for k, v in row.items()} for row in decode(value)]
+                if name == "logit_bias"
+                else np.array(decode(value), np.float64)
                 for name, value in data["parameters"].items()
             },
             history=None if data["history"] is None else tuple(np.array(ids, np.int64) for ids in data["history"]),

@@ -10,7 +10,9 @@ Regime = Callable[[np.random.Generator, int, int], np.ndarray]
 
 
 def _normal(rng: np.random.Generator, rows: int, size: int) -> np.ndarray:
-    return rng.normal(size=(rows, size)) * rng.choice([0.3, 1.0, 3.0, 8.0], size=(rows, 1)) + rng.choice([0.0, 0.0, 5.0, -20.0], size=(rows, 1))
+    return rng.normal(size=(rows, size)) * rng.choice([0.3, 1.0, 3.0, 8.0], size=(rows, 1)) + rng.choice(
+        [0.0, 0.0, 5.0, -20.0], size=(rows, 1)
+    )
 
 
 def _flat(rng: np.random.Generator, rows: int, size: int) -> np.ndarray:

@@ -19,7 +19,10 @@ def ordinary(name: str, rng: np.random.Generator, rows: int, logits: np.ndarray)
     size = logits.shape[1]
     item = parameter(name)
     if item.kind == "bias":
-        return [{int(i): float(rng.choice([-100.0, -2.0, 0.5, 3.0, 100.0])) for i in rng.integers(0, size, rng.integers(0, 4))} for _ in range(rows)]
+        return [
+            {int(i): float(rng.choice([-100.0, -2.0, 0.5, 3.0, 100.0])) for i in rng.integers(0, size, rng.integers(0, 4))}
+            for _ in range(rows)
+        ]
     low, high = item.common[0], min(item.common[1], size)
     if item.kind == "integer":
         values = rng.integers(int(low), max(int(low) + 1, int(high) + 1), rows).astype(np.float64)

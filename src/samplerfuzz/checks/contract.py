@@ -16,14 +16,21 @@ from samplerfuzz.checks.registry import Check, check
 def call_returns(self: Check, judgement: Judgement) -> Iterator[Violation]:
     """A call ends. Threshold searches have looped for ever on a −∞ entry or on two probabilities one ulp apart."""
     if judgement.outcome.kind == "hang":
-        yield self_violation(self, f"hangs: {judgement.outcome.message}", {"outcome": "refusal or value"}, {"outcome": "hang", "message": judgement.outcome.message})
+        yield self_violation(
+            self,
+            f"hangs: {judgement.outcome.message}",
+            {"outcome": "refusal or value"},
+            {"outcome": "hang", "message": judgement.outcome.message},
+        )
 
 
 @check("high", "contract")
 def answer_has_the_promised_shape(self: Check, judgement: Judgement) -> Iterator[Violation]:
     """The answer is an array of the declared form: [B, V] logits or probabilities, or [B] integer tokens."""
     if judgement.outcome.kind == "malformed":
-        yield self_violation(self, judgement.outcome.message, {"outcome": "value"}, {"outcome": "malformed", "message": judgement.outcome.message})
+        yield self_violation(
+            self, judgement.outcome.message, {"outcome": "value"}, {"outcome": "malformed", "message": judgement.outcome.message}
+        )
 
 
 @check("medium", "contract")
@@ -67,7 +74,15 @@ def nonsense_is_not_answered(self: Check, judgement: Judgement) -> Iterator[Viol
         answered = ~judgement.poisoned & (judgement.distributions > 0).any(-1)
         answered &= ~(np.isposinf(z).any(-1) & ~((judgement.distributions > 0) & ~np.isposinf(z)).any(-1))
     for row in np.flatnonzero(answered & judgement.nonsense):
-        what = "a NaN logit" if np.isnan(z[row]).any() else "a row that is all -inf" if np.isneginf(z[row]).all() else "a +inf logit" if np.isposinf(z[row]).any() else "a NaN parameter"
+        what = (
+            "a NaN logit"
+            if np.isnan(z[row]).any()
+            else "a row that is all -inf"
+            if np.isneginf(z[row]).all()
+            else "a +inf logit"
+            if np.isposinf(z[row]).any()
+            else "a NaN parameter"
+        )
         yield Violation(
             check=self.id,
             severity=self.severity,
@@ -84,9 +99,16 @@ def input_is_not_changed(self: Check, judgement: Judgement) -> Iterator[Violatio
     """The caller's logits are the same after the call. Overwriting them corrupts whoever reads the row next: log-probabilities,
     a second chain, a retry."""
     if judgement.outcome.kind == "value" and judgement.outcome.mutated:
-        yield self_violation(self, "the call changed the caller's logits array", {"outcome": "value", "mutated": False}, {"outcome": "value", "mutated": True})
+        yield self_violation(
+            self,
+            "the call changed the caller's logits array",
+            {"outcome": "value", "mutated": False},
+            {"outcome": "value", "mutated": True},
+        )
 
 
-def self_violation(self: Check, title: str, expected: dict[str, object], observed: dict[str, object], *, protocol: str = "call") -> Violation:
+def self_violation(
+    self: Check, title: str, expected: dict[str, object], observed: dict[str, object], *, protocol: str = "call"
+) -> Violation:
     """Return a violation about the whole call."""
     return Violation(check=self.id, severity=self.severity, row=0, title=title, expected=expected, observed=observed, protocol=protocol)

@@ -55,10 +55,14 @@ def masked_columns_change_nothing(self: Check, target: Target, case: Case) -> It
     if "top_k" in case.parameters and (np.asarray(case.parameters["top_k"]) > case.vocabulary).any():
         return
     wide = case.with_(logits=np.concatenate([case.logits, np.full((case.rows, 3), -np.inf, np.float32)], 1))
-    yield from _compared(self, target, case, wide, lambda p: p[:, : case.vocabulary], "three columns of -inf appended to the row change the answer")
+    yield from _compared(
+        self, target, case, wide, lambda p: p[:, : case.vocabulary], "three columns of -inf appended to the row change the answer"
+    )
 
 
-def _compared(self: Check, target: Target, case: Case, other: Case, back: Callable[[np.ndarray], np.ndarray], title: str) -> Iterator[Violation]:
+def _compared(
+    self: Check, target: Target, case: Case, other: Case, back: Callable[[np.ndarray], np.ndarray], title: str
+) -> Iterator[Violation]:
     first, second = target.run(case), target.run(other)
     if first.kind != "value" or second.kind != "value" or first.form == "tokens":
         return

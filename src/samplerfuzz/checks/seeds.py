@@ -52,7 +52,13 @@ def seed_changes_the_draw(self: Check, target: Target, case: Case) -> Iterator[V
             return
         answers.append(outcome.value)
     if all(np.array_equal(answers[0], other) for other in answers[1:]):
-        yield self_violation(self, "six different seeds give the same 32 tokens on a flat row of 1000", {"outcome": "value"}, {"outcome": "value", "tokens": answers[0][:8].tolist()}, protocol="seeds")
+        yield self_violation(
+            self,
+            "six different seeds give the same 32 tokens on a flat row of 1000",
+            {"outcome": "value"},
+            {"outcome": "value", "tokens": answers[0][:8].tolist()},
+            protocol="seeds",
+        )
 
 
 @probe("high", "seeds", applies=_draws)
@@ -61,7 +67,13 @@ def rows_draw_independently(self: Check, target: Target, case: Case) -> Iterator
     flat = _flat_case(target.spec, case)
     outcome = target.run(flat)
     if outcome.kind == "value" and len(np.unique(outcome.value)) == 1:
-        yield self_violation(self, f"32 rows of 1000 equal tokens all gave token {int(outcome.value[0])}", {"outcome": "value"}, {"outcome": "value", "tokens": outcome.value[:8].tolist()}, protocol="seeds")
+        yield self_violation(
+            self,
+            f"32 rows of 1000 equal tokens all gave token {int(outcome.value[0])}",
+            {"outcome": "value"},
+            {"outcome": "value", "tokens": outcome.value[:8].tolist()},
+            protocol="seeds",
+        )
 
 
 @probe("high", "seeds", applies=lambda spec: _draws(spec) and "seed" not in spec.inputs)
@@ -69,8 +81,18 @@ def calls_draw_independently(self: Check, target: Target, case: Case) -> Iterato
     """Without a seed, two calls draw anew: a generator made afresh with the same default in every call repeats itself."""
     flat = _flat_case(target.spec, case)
     first, second, third = target.run(flat), target.run(flat), target.run(flat)
-    if first.kind == second.kind == third.kind == "value" and np.array_equal(first.value, second.value) and np.array_equal(first.value, third.value):
-        yield self_violation(self, "three calls without a seed give the same 32 tokens on a flat row of 1000", {"outcome": "value"}, {"outcome": "value", "tokens": first.value[:8].tolist()}, protocol="seeds")
+    if (
+        first.kind == second.kind == third.kind == "value"
+        and np.array_equal(first.value, second.value)
+        and np.array_equal(first.value, third.value)
+    ):
+        yield self_violation(
+            self,
+            "three calls without a seed give the same 32 tokens on a flat row of 1000",
+            {"outcome": "value"},
+            {"outcome": "value", "tokens": first.value[:8].tolist()},
+            protocol="seeds",
+        )
 
 
 def _flat_case(spec: TargetSpec, case: Case) -> Case:

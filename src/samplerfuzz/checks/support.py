@@ -10,6 +10,7 @@ from samplerfuzz.checks.evidence import expected_interval, expected_sets, observ
 from samplerfuzz.checks.finding import Violation
 from samplerfuzz.checks.judgement import Judgement
 from samplerfuzz.checks.registry import Check, check
+from samplerfuzz.oracle import Belief
 from samplerfuzz.targets.target import TargetSpec
 
 
@@ -99,7 +100,7 @@ def _inverted_but_undeclared(judgement: Judgement, row: int) -> bool:
     return t is not None and judgement.spec.negative_temperature == "reject" and float(t[row]) < 0
 
 
-def _unexpected(judgement: Judgement, *, masked: bool) -> Iterator[tuple[int, int, object, int]]:
+def _unexpected(judgement: Judgement, *, masked: bool) -> Iterator[tuple[int, int, Belief, int]]:
     """Yield (row, token, belief, row of the belief) for tokens of never that were given probability."""
     forbidden = judgement.case.logits == -np.inf
     if judgement.outcome.form == "tokens":
@@ -154,7 +155,11 @@ def kept_token_has_probability(self: Check, judgement: Judgement) -> Iterator[Vi
         missing = np.flatnonzero(verdict.must_missing[index])
         if len(missing) or (verdict.too_few[index] and not verdict.never_kept[index].any()):
             kept = int((judgement.distributions[row] > 0).sum())
-            title = f"token {int(missing[0])} must stay and has no probability" if len(missing) else f"kept {kept} tokens, at least {int(belief.least[index])} must stay"
+            title = (
+                f"token {int(missing[0])} must stay and has no probability"
+                if len(missing)
+                else f"kept {kept} tokens, at least {int(belief.least[index])} must stay"
+            )
             yield Violation(
                 check=self.id,
                 severity=self.severity,

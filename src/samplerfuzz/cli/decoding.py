@@ -5,6 +5,7 @@ All stages are always there, each neutral where its parameter says so: one compi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jax
@@ -30,34 +31,24 @@ class Step:
     kept: jax.Array  # int32, how many they are
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True, kw_only=True)
-class History:
-    """The tokens so far, prompt included: what the penalties read."""
-
-    tokens: jax.Array  # [B, N] int32
-    lengths: jax.Array  # [B] int32
-
-
-def history_of(prompts: list[list[int]], room: int) -> History:
-    """Return the history of `prompts` with room for that many tokens more."""
+def history_of(prompts: list[list[int]], room: int) -> samplers.State:
+    """Return the state that holds `prompts` and has room for that many tokens more: the penalties read both."""
     tokens = np.zeros((len(prompts), max(map(len, prompts)) + room), np.int32)
     for row, prompt in enumerate(prompts):
         tokens[row, : len(prompt)] = prompt
-    return History(tokens=jnp.asarray(tokens), lengths=jnp.asarray([len(prompt) for prompt in prompts], jnp.int32))
+    return samplers.State(jnp.asarray(tokens), jnp.asarray([len(prompt) for prompt in prompts], jnp.int32))
 
 
-def sample(params: dict[str, jax.Array], key: jax.Array, logits: jax.Array, state: History) -> tuple[jax.Array, History, Step]:
+def chain_of(sampling: Mapping[str, float]) -> samplers.Chain:
+    """Return the chain of all stages of ORDER; its parameters are leaves, so it is data for the compiled loop."""
+    return samplers.build(ORDER, sampling)
+
+
+def sample(chain: samplers.Chain, key: jax.Array, logits: jax.Array, state: samplers.State) -> tuple[jax.Array, samplers.State, Step]:
     """Apply the chain to the logits `[B, V]` and draw: the `sample` of `samplerfuzz.llama.generate`."""
-    batch = logits.shape[0]
-    arrays = {name: jnp.broadcast_to(value, (batch,)) for name, value in params.items()}
-    final = samplers.apply(ORDER, arrays, logits, history=state.tokens, history_lengths=state.lengths)
+    final, _, _ = chain(logits, state)
     tokens, _ = samplers.draw(key, final)
-    grown = History(
-        tokens=state.tokens.at[jnp.arange(batch, dtype=jnp.int32), state.lengths].set(tokens, mode="drop"),
-        lengths=state.lengths + 1,
-    )
-    return tokens, grown, describe(logits, final)
+    return tokens, state.append(tokens), describe(logits, final)
 
 
 def describe(logits: jax.Array, final: jax.Array) -> Step:

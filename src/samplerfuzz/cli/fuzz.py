@@ -30,14 +30,36 @@ Exit status: 0 nothing found, 1 findings at or above --fail-on, 2 usage error,
 
 @click.command(epilog=_EXAMPLES, context_settings={"ignore_unknown_options": False})
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
-@click.option("--max-time", type=click.FloatRange(min=0.1), default=60.0, show_default=True, metavar="SECONDS", help="Time for the whole run, shared among the targets.")
+@click.option(
+    "--max-time",
+    type=click.FloatRange(min=0.1),
+    default=75.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time for the whole run, shared among the targets.",
+)
 @click.option("--max-cases", type=click.IntRange(min=1), default=None, metavar="N", help="Stop after N (row, configuration) pairs.")
 @click.option("--seed", type=click.IntRange(min=0), default=None, metavar="N", help="Seed of the run (default: random, printed).")
 @click.option("--checks", default="", metavar="IDS", help="Only these checks or kinds, separated by commas.")
 @click.option("--exclude-checks", default="", metavar="IDS", help="Not these checks or kinds.")
-@click.option("--fail-on", type=click.Choice(["low", "medium", "high", "critical"]), default="medium", show_default=True, help="Lowest severity that makes the exit status 1.")
-@click.option("--report-dir", type=click.Path(file_okay=False, path_type=Path), default=None, help="Where the report goes (default: reports/<run>).")
-@click.option("--call-timeout", type=click.FloatRange(min=0.1), default=10.0, show_default=True, metavar="SECONDS", help="A call of the target that takes longer is a hang.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["low", "medium", "high", "critical"]),
+    default="medium",
+    show_default=True,
+    help="Lowest severity that makes the exit status 1.",
+)
+@click.option(
+    "--report-dir", type=click.Path(file_okay=False, path_type=Path), default=None, help="Where the report goes (default: reports/<run>)."
+)
+@click.option(
+    "--call-timeout",
+    type=click.FloatRange(min=0.1),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="A call of the target that takes longer is a hang.",
+)
 @click.option("--no-shrink", is_flag=True, help="Report findings as they were met.")
 @click.option("--no-model", is_flag=True, help="Leave out the logits of the embedded model.")
 @click.option("--quiet", is_flag=True, help="Print findings and one line only.")
@@ -95,7 +117,9 @@ def _load(locators: tuple[str, ...], call_timeout: float) -> list[Target]:
     from samplerfuzz.targets.plain import load_target
 
     return [
-        builtin.builtin_target(locator.removeprefix(builtin.PREFIX)) if locator.startswith(builtin.PREFIX) else load_target(locator, time_limit=call_timeout)
+        builtin.builtin_target(locator.removeprefix(builtin.PREFIX))
+        if locator.startswith(builtin.PREFIX)
+        else load_target(locator, time_limit=call_timeout)
         for locator in locators or builtin.names()
     ]
 

@@ -131,9 +131,8 @@ def _decode(
     path: Path, dtype: str, prompts: list[list[int]], tokenizer: Tokenizer, seed: int, count: int, sampling: dict[str, float]
 ) -> Iterator[Generated]:  # fmt: skip
     import jax
-    import numpy as np
 
-    from samplerfuzz.cli.decoding import history_of, sample
+    from samplerfuzz.cli.decoding import chain_of, history_of, sample
     from samplerfuzz.llama.generate import stream
     from samplerfuzz.llama.load import load_model
 
@@ -142,7 +141,7 @@ def _decode(
         model,
         prompts,
         sample=sample,
-        sampler_params={name: np.float32(value) for name, value in sampling.items()},
+        sampler_params=chain_of(sampling),
         sampler_state=history_of(prompts, count),
         key=jax.random.key(seed),
         max_new_tokens=count,

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from samplerfuzz.checks.finding import Finding
     from samplerfuzz.engine.events import Event
 
 
-@click.command(epilog="\b\nExamples:\n  samplerfuzz zoo                 every defect, the kill matrix\n  samplerfuzz zoo LC-01 SG-05     two of them\n")
+@click.command(
+    epilog="\b\nExamples:\n  samplerfuzz zoo                 every defect, the kill matrix\n  samplerfuzz zoo LC-01 SG-05     two of them\n"
+)
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option("--max-time", type=click.FloatRange(min=0.1), default=60.0, show_default=True, metavar="SECONDS", help="Time for each defect.")
+@click.option(
+    "--max-time", type=click.FloatRange(min=0.1), default=60.0, show_default=True, metavar="SECONDS", help="Time for each defect."
+)
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, metavar="N", help="Seed of the runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the matrix as JSON.")
 def command(ids: tuple[str, ...], max_time: float, seed: int, as_json: bool) -> None:
@@ -36,12 +41,12 @@ def command(ids: tuple[str, ...], max_time: float, seed: int, as_json: bool) -> 
     unknown = [name for name in ids if name not in DEFECTS]
     if unknown:
         raise UsageError(f"unknown defect {unknown[0]!r}; known: {', '.join(sorted(DEFECTS))}")
-    rows = []
+    rows: list[dict[str, Any]] = []
     console = Console(stderr=as_json)
     for name in ids or sorted(DEFECTS):
-        found = []
+        found: list[Finding] = []
 
-        def listen(event: Event, found: list = found) -> None:  # type: ignore[type-arg]
+        def listen(event: Event, found: list[Finding] = found) -> None:
             if isinstance(event, FindingFound):
                 found.append(event.finding)
 
@@ -62,12 +67,13 @@ def command(ids: tuple[str, ...], max_time: float, seed: int, as_json: bool) -> 
                 "run_seconds": round(time.monotonic() - begun, 1),
             }
         )
-        console.print(f"{name:8} {'caught' if found else 'NOT CAUGHT'} {rows[-1]['seconds']} s {', '.join(rows[-1]['checks'])}", highlight=False)  # type: ignore[arg-type]
+        verdict = "caught" if found else "NOT CAUGHT"
+        console.print(f"{name:8} {verdict} {rows[-1]['seconds']} s {', '.join(rows[-1]['checks'])}", highlight=False)
     if as_json:
         click.echo(json.dumps(rows, indent=1))
     else:
-        table = Table("id", "caught", "first seen (s)", "cases", "rows", "vocabulary", "checks", title="Kill matrix")
+        table = Table("id", "caught", "seconds", "cases", "B", "V", "checks", title="Kill matrix")
         for row in rows:
-            table.add_row(*(str(row[key]) for key in ("id", "caught", "seconds", "cases", "rows", "vocabulary")), ", ".join(row["checks"]))  # type: ignore[arg-type]
+            table.add_row(*(str(row[key]) for key in ("id", "caught", "seconds", "cases", "rows", "vocabulary")), "\n".join(row["checks"]))
         console.print(table)
     raise SystemExit(0 if all(row["caught"] for row in rows) else 1)

@@ -133,7 +133,11 @@ class Campaign:
         quiet = bool(self.findings) and elapsed - self._last_new > max(8.0, 2 * self._last_new)
         enough = self.limits.cases is not None and self.tally.pairs >= self.limits.cases
         # a share too short for a first verdict (a slow first compile) is stretched, or the run would say nothing
-        share = self.limits.seconds if self.tally.outcomes["pass"] or self.findings else max(self.limits.seconds, min(20.0, 5 * self.limits.seconds))
+        share = (
+            self.limits.seconds
+            if self.tally.outcomes["pass"] or self.findings
+            else max(self.limits.seconds, min(20.0, 5 * self.limits.seconds))
+        )
         return elapsed >= share or enough or quiet
 
     def _judge(self, rng: np.random.Generator) -> None:

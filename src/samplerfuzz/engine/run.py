@@ -62,7 +62,17 @@ def run(
     listener(
         RunStarted(
             targets=tuple(t.spec.locator for t in targets),
-            settings={"seed": seed, "max_time": limits.seconds, "max_cases": limits.cases, "fail_on": fail_on, "alpha": BUDGET.alpha, "checks": [c.id for c in checks], "python": platform.python_version(), "numpy": np.__version__, **(settings or {})},
+            settings={
+                "seed": seed,
+                "max_time": limits.seconds,
+                "max_cases": limits.cases,
+                "fail_on": fail_on,
+                "alpha": BUDGET.alpha,
+                "checks": [c.id for c in checks],
+                "python": platform.python_version(),
+                "numpy": np.__version__,
+                **(settings or {}),
+            },
         )
     )
     campaign: Campaign | None = None
@@ -71,11 +81,17 @@ def run(
         rows = real_rows()
         for index, target in enumerate(targets):
             left = limits.seconds - (time.monotonic() - begun)
-            share = limits.seconds if limits.cases is not None and len(targets) == 1 else max(0.5, left / (len(targets) - index))
+            share = max(0.5, left * _weight(target) / sum(_weight(t) for t in targets[index:]))
             applied, skipped = _applicable(checks, target.spec)
             per_target = None if limits.cases is None else max(1, limits.cases // len(targets))
             campaign = Campaign(
-                target, checks=applied, skipped=skipped, seed=seed, limits=replace(limits, seconds=share, cases=per_target), listener=listener, real_rows=rows
+                target,
+                checks=applied,
+                skipped=skipped,
+                seed=seed,
+                limits=replace(limits, seconds=share, cases=per_target),
+                listener=listener,
+                real_rows=rows,
             )
             results.append(campaign.run())
             listener(results[-1])
@@ -89,6 +105,11 @@ def run(
     status, reason = _status(results, findings, fail_on, interrupted)
     listener(RunFinished(status=status, reason=reason, seconds=time.monotonic() - begun, findings=findings, alpha_spent=BUDGET.spent))
     return status
+
+
+def _weight(target: Target) -> float:
+    """Return a target's part of the time: a longer chain has more to compile and more ways to be wrong."""
+    return 3.0 + len(target.spec.order)
 
 
 def _applicable(checks: Sequence[Check], spec: TargetSpec) -> tuple[list[Check], dict[str, str]]:

@@ -72,7 +72,10 @@ def _columns(case: Case, keep: np.ndarray) -> Case:
     offset = len(keep) - case.vocabulary
 
     def moved(ids: np.ndarray) -> np.ndarray:
-        return np.array([place[int(i)] if int(i) in place else int(i) + offset for i in ids if int(i) in place or not 0 <= i < case.vocabulary], np.int64)
+        return np.array(
+            [place[int(i)] if int(i) in place else int(i) + offset for i in ids if int(i) in place or not 0 <= i < case.vocabulary],
+            np.int64,
+        )
 
     changed: dict[str, Any] = {"logits": case.logits[:, keep]}
     if case.history is not None:
@@ -81,7 +84,8 @@ def _columns(case: Case, keep: np.ndarray) -> Case:
             changed["prompt_length"] = np.minimum(case.prompt_length, [len(ids) for ids in changed["history"]])
     if "logit_bias" in case.parameters:
         bias = [
-            {place.get(i, i + offset): b for i, b in row.items() if i in place or not 0 <= i < case.vocabulary} for row in case.parameters["logit_bias"]
+            {place.get(i, i + offset): b for i, b in row.items() if i in place or not 0 <= i < case.vocabulary}
+            for row in case.parameters["logit_bias"]
         ]
         changed["parameters"] = {**case.parameters, "logit_bias": bias}
     return case.with_(**changed)

@@ -119,7 +119,7 @@ class Belief:
     def replaced(self, **changes: object) -> Belief:
         """Return a copy with some fields changed."""
         fields = {name: getattr(self, name) for name in ("z", "error", "must", "may", "least", "greedy", "arithmetic")}
-        return Belief(**{**fields, **changes})  # type: ignore[arg-type]
+        return Belief(**{**fields, **changes})
 
     def where(self, rows: np.ndarray, other: Belief) -> Belief:
         """Return `self` in the rows [R] where true and `other` elsewhere."""
@@ -145,7 +145,15 @@ def start(logits: np.ndarray, arithmetic: Precision) -> Belief:
     size = np.abs(np.where(allowed, z, 0))
     # float32 logits are exact in float32; a denormal may be flushed to zero by the hardware
     error = np.where((size > 0) & (size < 1.2e-38), 1.2e-38, arithmetic.unit * size if arithmetic.unit > 1e-7 else 0.0)
-    return Belief(z=z, error=error, must=allowed, may=np.zeros_like(allowed), least=allowed.sum(-1), greedy=np.zeros(rows, bool), arithmetic=arithmetic)
+    return Belief(
+        z=z,
+        error=error,
+        must=allowed,
+        may=np.zeros_like(allowed),
+        least=allowed.sum(-1),
+        greedy=np.zeros(rows, bool),
+        arithmetic=arithmetic,
+    )
 
 
 def sums_above(keys: np.ndarray, weights: np.ndarray, thresholds: np.ndarray, *, inclusive: bool) -> np.ndarray:
@@ -173,8 +181,19 @@ def prefix_mass(belief: Belief, low_key: np.ndarray, high_key: np.ndarray) -> tu
     sure = np.where(belief.must, low, 0.0)
     before_least = sums_above(np.where(belief.must, low_key, -np.inf), sure, high_key, inclusive=False)
     before_most = np.maximum(sums_above(np.where(belief.possible, high_key, -np.inf), high, low_key, inclusive=True) - own_high, 0.0)
-    others_high = np.maximum(high.sum(-1, keepdims=True) - own_high - sums_above(np.where(belief.must, low_key, -np.inf), np.where(belief.must, high, 0), high_key, inclusive=False), 0)
-    others_low = np.maximum(sure.sum(-1, keepdims=True) - sure - sums_above(np.where(belief.possible, high_key, -np.inf), sure, low_key, inclusive=True) + np.where(belief.must, sure, 0), 0)
+    others_high = np.maximum(
+        high.sum(-1, keepdims=True)
+        - own_high
+        - sums_above(np.where(belief.must, low_key, -np.inf), np.where(belief.must, high, 0), high_key, inclusive=False),
+        0,
+    )
+    others_low = np.maximum(
+        sure.sum(-1, keepdims=True)
+        - sure
+        - sums_above(np.where(belief.possible, high_key, -np.inf), sure, low_key, inclusive=True)
+        + np.where(belief.must, sure, 0),
+        0,
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
         least = np.nan_to_num(before_least / (before_least + own_high + others_high))
         most = np.nan_to_num(before_most / (before_most + own_low + others_low), nan=1.0)

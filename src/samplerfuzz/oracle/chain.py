@@ -33,7 +33,9 @@ class Reading:
     joint_mass: bool = False
 
 
-def readings(order: Sequence[str], parameters: Mapping[str, np.ndarray], *, negative_temperature: str, joint_mass: bool | None = None) -> Iterator[Reading]:
+def readings(
+    order: Sequence[str], parameters: Mapping[str, np.ndarray], *, negative_temperature: str, joint_mass: bool | None = None
+) -> Iterator[Reading]:
     """Yield the fair readings of a chain, the plainest first.
 
     Args:
@@ -175,7 +177,9 @@ def judge_distributions(belief: Belief, observed: np.ndarray, *, values: str) ->
     out_of_band &= support & possible & ~sunk & (observed >= 0)
     out_of_band &= ~(belief.greedy[:, None] & (belief.possible.sum(-1, keepdims=True) > 1))
     vacuous = ~belief.must.any(-1) & ~(~possible & (belief.z > -np.inf)).any(-1) & (belief.least <= 1) & (slack.min(-1) > 1)
-    return Verdicts(never_kept=never_kept, must_missing=must_missing, too_few=too_few, out_of_band=out_of_band, expected=expected, vacuous=vacuous)
+    return Verdicts(
+        never_kept=never_kept, must_missing=must_missing, too_few=too_few, out_of_band=out_of_band, expected=expected, vacuous=vacuous
+    )
 
 
 def judge_tokens(belief: Belief, tokens: np.ndarray) -> np.ndarray:

@@ -17,7 +17,12 @@ def repetition_penalty(belief: Belief, *, repetition_penalty: np.ndarray, counts
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         changed = np.where(belief.z > 0, belief.z / r, belief.z * r)
         error = np.where(belief.z > 0, belief.error / np.abs(r), belief.error * np.abs(r))
-    return _moved(belief, np.where(counts > 0, changed, belief.z), np.where(counts > 0, error, belief.error), (repetition_penalty != 1)[:, None] & (counts > 0))
+    return _moved(
+        belief,
+        np.where(counts > 0, changed, belief.z),
+        np.where(counts > 0, error, belief.error),
+        (repetition_penalty != 1)[:, None] & (counts > 0),
+    )
 
 
 def presence_penalty(belief: Belief, *, presence_penalty: np.ndarray, counts: np.ndarray, reading: int = 0) -> Belief:

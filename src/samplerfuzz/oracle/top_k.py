@@ -17,4 +17,6 @@ def top_k(belief: Belief, *, top_k: np.ndarray, reading: int = 0) -> Belief:
     low, high = belief.bounds()
     above_surely = sums_above(np.where(belief.must, low, -np.inf), belief.must * 1.0, high, inclusive=False)
     above_possibly = sums_above(np.where(belief.possible, high, -np.inf), belief.possible * 1.0, low, inclusive=True) - belief.possible
-    return belief.narrowed(kept=above_possibly < k[:, None], removed=above_surely >= k[:, None], least=k.astype(np.int64)).where(k < size, belief)
+    return belief.narrowed(kept=above_possibly < k[:, None], removed=above_surely >= k[:, None], least=k.astype(np.int64)).where(
+        k < size, belief
+    )

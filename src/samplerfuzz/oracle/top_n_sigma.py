@@ -27,7 +27,11 @@ def top_n_sigma(belief: Belief, *, top_n_sigma: np.ndarray, reading: int = 0) ->
         sigma = np.sqrt(squares / (np.maximum(count - 1, 1) if reading == 1 else count))
         scale = np.abs(z).max(-1)
         wobble = np.where(inside, belief.error, 0).max(-1)
-        band = (n * 4 + 2) * (wobble + 8 * belief.arithmetic.unit * np.sqrt(count) * scale) + 8 * belief.arithmetic.unit * count * n * sigma + 1e-30
+        band = (
+            (n * 4 + 2) * (wobble + 8 * belief.arithmetic.unit * np.sqrt(count) * scale)
+            + 8 * belief.arithmetic.unit * count * n * sigma
+            + 1e-30
+        )
         lost = ~np.isfinite(sigma) | (squares > belief.arithmetic.largest) | belief.may.any(-1) | ~np.isfinite(wobble)
         # squares that underflow to zero: sigma may be 0
         lost |= (sigma > 0) & (squares < belief.arithmetic.underflow)

@@ -27,7 +27,9 @@ def typical_p(belief: Belief, *, typical_p: np.ndarray, reading: int = 0) -> Bel
     share = np.clip(doubtful, 1e-300, 0.5)
     spread = np.where(doubtful > 0, doubtful * np.log(max(size, 2)) - share * np.log(share) - (1 - share) * np.log1p(-share), 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        wobble = np.where(belief.possible, np.maximum(np.log(np.maximum(ceiling, 1e-320)) + surprisal, -surprisal - np.log(np.maximum(bottom, 1e-320))), 0)
+        wobble = np.where(
+            belief.possible, np.maximum(np.log(np.maximum(ceiling, 1e-320)) + surprisal, -surprisal - np.log(np.maximum(bottom, 1e-320))), 0
+        )
     wobble = np.where(np.isfinite(wobble), np.maximum(wobble, 0), 1e300)
     noise = 32 * belief.arithmetic.unit * (1 + np.log(max(size, 2)) + np.where(belief.possible, np.abs(surprisal), 0))
     entropy_error = (p * np.minimum(wobble, 1e6)).sum(-1, keepdims=True) + spread + noise.min(-1, keepdims=True)

@@ -130,14 +130,14 @@ class TerminalReporter:
 
     def _summary(self) -> Table:
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
-        table.add_column("target", overflow="fold")
-        for name in ("pairs", "calls", "draws", "seconds", "pairs/s", "pass", "refused", "unclear", "findings"):
-            table.add_column(name, justify="right")
+        table.add_column("target", overflow="fold", min_width=18)
+        for name in ("pairs", "draws", "seconds", "pass", "refused", "unclear", "findings"):
+            table.add_column(name, justify="right", no_wrap=True)
         names = _names([t.target for t in self._finished])
         for t in self._finished:
             unclear = sum(n for name, n in t.outcomes.items() if name not in ("pass", "refused", "finding"))
-            cells = [count(t.pairs), count(t.calls), count(t.draws), f"{t.seconds:.1f}", count(t.pairs / t.seconds if t.seconds else 0)]
-            cells += [count(t.outcomes.get("pass", 0)), count(t.outcomes.get("refused", 0)), count(unclear)]
+            cells = [_brief(t.pairs), _brief(t.draws), f"{t.seconds:.1f}"]
+            cells += [_brief(t.outcomes.get("pass", 0)), _brief(t.outcomes.get("refused", 0)), _brief(unclear)]
             worst = max((f.violation.severity for f in t.findings), key=list(reversed(COLOURS)).index, default="")
             found = Text(f"{len(t.findings)} ({worst})" if worst else "0", style=COLOURS.get(worst, "green"))
             table.add_row(Text(printable(names[t.target])), *cells, found)
@@ -167,6 +167,11 @@ class TerminalReporter:
                 Text.assemble(("assumed: ", "dim"), f"the order of stages is the signature's for {', '.join(map(printable, assumed))}")
             )
         return lines
+
+
+def _brief(number: int) -> str:
+    """Return a number in at most five characters: 9,999 but 10 k."""
+    return next((f"{number / unit:.0f} {sign}" for unit, sign in ((10**6, "M"), (10**3, "k")) if number >= 10 * unit), count(number))
 
 
 def _names(targets: list[str]) -> dict[str, str]:

@@ -15,7 +15,17 @@ PREFIX = "builtin:"
 CHAINS: dict[str, tuple[str, ...]] = {
     **{name: (name,) for name in TECHNIQUES},
     "common_chain": ("temperature", "top_k", "top_p"),
-    "full_chain": ("repetition_penalty", "presence_penalty", "frequency_penalty", "temperature", "top_n_sigma", "top_k", "typical_p", "top_p", "min_p"),
+    "full_chain": (
+        "repetition_penalty",
+        "presence_penalty",
+        "frequency_penalty",
+        "temperature",
+        "top_n_sigma",
+        "top_k",
+        "typical_p",
+        "top_p",
+        "min_p",
+    ),
     "draw": ("temperature", "top_k", "top_p"),
 }
 
@@ -99,7 +109,9 @@ def _bucket(n: int, least: int) -> int:
 
 
 def _padded(values: np.ndarray, tall: int, rows: int) -> np.ndarray:
-    return np.concatenate([np.broadcast_to(values, (rows,)), np.repeat(np.broadcast_to(values, (rows,))[-1:], tall - rows)]).astype(np.float32)
+    return np.concatenate([np.broadcast_to(values, (rows,)), np.repeat(np.broadcast_to(values, (rows,))[-1:], tall - rows)]).astype(
+        np.float32
+    )
 
 
 _DRAW: list[Any] = []

@@ -192,7 +192,8 @@ def _module_from_file(path: Path) -> ModuleType:
         raise UsageError(f"target file {str(path)!r} does not exist (working directory: {Path.cwd()})")
     name = f"_samplerfuzz_target_{path.stem}"
     specification = importlib.util.spec_from_file_location(name, path)
-    assert specification is not None and specification.loader is not None
+    assert specification is not None
+    assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     sys.modules[name] = module
     sys.path.insert(0, str(path.resolve().parent))
@@ -229,7 +230,9 @@ def _specification(function: Callable[..., Any], locator: str) -> TargetSpec:
         elif argument.name in INPUTS:
             inputs.append(argument.name)
         elif argument.default is argument.empty:
-            raise UsageError(f"target {locator!r}: unknown required argument {argument.name!r}; known: {', '.join(sorted([*owners, *INPUTS]))}")
+            raise UsageError(
+                f"target {locator!r}: unknown required argument {argument.name!r}; known: {', '.join(sorted([*owners, *INPUTS]))}"
+            )
     if "state" in inputs:
         raise UsageError(f"target {locator!r}: `state` targets are not supported in this version; wrap the step as a function of history")
     order = options.pop("order", None)
@@ -238,7 +241,9 @@ def _specification(function: Callable[..., Any], locator: str) -> TargetSpec:
         order = tuple(dict.fromkeys(stage for name in names for stage in _stages_of(name)))
     missing = [stage for stage in order if technique(stage).parameters[0].name not in names]
     if missing:
-        raise UsageError(f"target {locator!r}: order names {missing[0]!r} but the function does not take {technique(missing[0]).parameters[0].name!r}")
+        raise UsageError(
+            f"target {locator!r}: order names {missing[0]!r} but the function does not take {technique(missing[0]).parameters[0].name!r}"
+        )
     return TargetSpec(
         name=locator.rpartition(":")[2],
         locator=locator,

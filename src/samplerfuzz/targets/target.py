@@ -70,12 +70,12 @@ class Outcome:
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             if self.form == "probs":
                 poisoned = ~np.isfinite(value).all(-1) | (value < 0).any(-1)
-                return np.where(poisoned[:, None], np.nan, value)
+                return np.where(np.asarray(poisoned)[:, None], np.nan, value)
             poisoned = np.isnan(value).any(-1) | np.isposinf(value).any(-1)
             top = value.max(-1, keepdims=True)
             weight = np.exp(value - np.where(np.isfinite(top), top, 0))
             total = weight.sum(-1, keepdims=True)
-            return np.where(poisoned[:, None], np.nan, np.where(total > 0, weight / np.where(total > 0, total, 1), 0.0))
+            return np.where(np.asarray(poisoned)[:, None], np.nan, np.where(total > 0, weight / np.where(total > 0, total, 1), 0.0))
 
 
 class Target(Protocol):
