@@ -131,3 +131,10 @@ def test_a_text_longer_than_the_model_is_refused():
 def test_nothing_to_generate_is_refused(count):
     with pytest.raises(ParameterError, match="expected an integer >= 1"):
         run(max_new_tokens=count)
+
+
+def test_no_public_name_is_shadowed_by_a_module():
+    """Importing `samplerfuzz.llama.x` puts the module x on the package: a function x would be gone."""
+    import pkgutil
+
+    assert not {module.name for module in pkgutil.iter_modules(llama.__path__)} & set(llama.__all__)

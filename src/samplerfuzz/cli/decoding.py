@@ -1,6 +1,7 @@
-"""What `generate` hands to the decoding loop: the whole chain of samplers with traced parameters, and what it tells of every step.
+"""What `generate` hands to the decoding loop: a chain of samplers, and what is told of every step.
 
-All stages are always there, each neutral where its parameter says so: one compilation serves every configuration.
+The chain holds the stages that do something: what is neutral is not compiled. Its parameters are leaves, so one compilation serves all
+values of one set of stages.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from samplerfuzz import samplers
+from samplerfuzz.core.registry import technique
+from samplerfuzz.llama.prompts import bucket
 
 ORDER = (
     "repetition_penalty", "presence_penalty", "frequency_penalty", "temperature", "top_n_sigma", "top_k", "typical_p", "top_p", "min_p",
@@ -33,19 +36,20 @@ class Step:
 
 def history_of(prompts: list[list[int]], room: int) -> samplers.State:
     """Return the state that holds `prompts` and has room for that many tokens more: the penalties read both."""
-    tokens = np.zeros((len(prompts), max(map(len, prompts)) + room), np.int32)
+    tokens = np.zeros((len(prompts), bucket(max(map(len, prompts)) + room)), np.int32)
     for row, prompt in enumerate(prompts):
         tokens[row, : len(prompt)] = prompt
     return samplers.State(jnp.asarray(tokens), jnp.asarray([len(prompt) for prompt in prompts], jnp.int32))
 
 
 def chain_of(sampling: Mapping[str, float]) -> samplers.Chain:
-    """Return the chain of all stages of ORDER; its parameters are leaves, so it is data for the compiled loop."""
-    return samplers.build(ORDER, sampling)
+    """Return the chain of `sampling` in ORDER: temperature, and every stage whose parameter is not neutral."""
+    order = [name for name in ORDER if name == "temperature" or sampling[name] != technique(name).parameters[0].neutral]
+    return samplers.build(order, {name: sampling[name] for name in order})
 
 
 def sample(chain: samplers.Chain, key: jax.Array, logits: jax.Array, state: samplers.State) -> tuple[jax.Array, samplers.State, Step]:
-    """Apply the chain to the logits `[B, V]` and draw: the `sample` of `samplerfuzz.llama.generate`."""
+    """Apply the chain to the logits `[B, V]` and draw: the `sample` of `samplerfuzz.llama.decoding`."""
     final, _, _ = chain(logits, state)
     tokens, _ = samplers.draw(key, final)
     return tokens, state.append(tokens), describe(logits, final)

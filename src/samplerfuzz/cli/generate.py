@@ -16,7 +16,7 @@ import click
 from samplerfuzz.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from samplerfuzz.llama.generate import Generated
+    from samplerfuzz.llama.decoding import Generated
     from samplerfuzz.llama.tokenizer import Tokenizer
 
 KEPT = "\n\t"
@@ -133,7 +133,7 @@ def _decode(
     import jax
 
     from samplerfuzz.cli.decoding import chain_of, history_of, sample
-    from samplerfuzz.llama.generate import stream
+    from samplerfuzz.llama.decoding import stream
     from samplerfuzz.llama.load import load_model
 
     model, _ = load_model(path, dtype=dtype)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from samplerfuzz.llama.cache import KVCache
     from samplerfuzz.llama.config import LlamaConfig, RopeScaling
+    from samplerfuzz.llama.decoding import Generated, generate, stream
     from samplerfuzz.llama.forward import decode_step, logits_all, prefill
-    from samplerfuzz.llama.generate import Generated, generate, stream
     from samplerfuzz.llama.load import load_config, load_model
     from samplerfuzz.llama.model import LlamaModel
     from samplerfuzz.llama.prompts import pad_prompts
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from samplerfuzz.llama.weights import random_weights
 
 _LAZY = {
-    "Generated": "generate",
+    "Generated": "decoding",
     "KVCache": "cache",
     "LlamaConfig": "config",
     "LlamaModel": "model",
     "RopeScaling": "config",
     "decode_step": "forward",
-    "generate": "generate",
+    "generate": "decoding",
     "load_config": "load",
     "load_model": "load",
     "logits_all": "forward",
@@ -34,7 +34,7 @@ _LAZY = {
     "prefill": "forward",
     "random_weights": "weights",
     "save_safetensors": "safetensors_dir",
-    "stream": "generate",
+    "stream": "decoding",
 }
 
 __all__ = [
