@@ -1,5 +1,6 @@
 """`samplerfuzz generate` on the embedded model: what is printed, what the numbers mean, what is refused."""
 
+import importlib
 import io
 import json
 import math
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 
 from samplerfuzz.cli import main as cli
-from samplerfuzz.cli.decoding import chain_of, describe, history_of, sample
+from samplerfuzz.cli.decoding import ORDER, chain_of, describe, history_of, sample
+from samplerfuzz.cli.generate import command as generate_command
+from samplerfuzz.core.registry import technique
 from samplerfuzz.llama.load_tokenizer import load_tokenizer
 from samplerfuzz.llama.models import find
 
@@ -50,7 +53,7 @@ def test_the_same_seed_writes_the_same_text(run):
 
 
 def test_the_stream_is_the_text_of_the_ids(run, rows):
-    arguments = ("tiny", PROMPT, "--seed", "7", "--max-new-tokens", "20")
+    arguments = ("tiny", PROMPT, "--seed", "7", "--max-new-tokens", "16")
     (row,) = rows(*arguments)
     assert run(*arguments)[1] == row["text"] + "\n"
     assert TOKENIZER.decode(row["ids"], skip_special=True) == row["text"]
@@ -101,32 +104,26 @@ def test_the_history_grows_by_what_is_drawn():
     chain = chain_of({**off, "temperature": 0.0, "presence_penalty": 0.0, "frequency_penalty": 0.0})
     tokens, state, _ = sample(chain, jax.random.key(0), jnp.array([[0.0, 9.0], [9.0, 0.0]]), state)
     assert tokens.tolist() == [1, 0]
-    assert state.history.tolist() == [[1, 2, 3, 1, 0], [4, 0, 0, 0, 0]]
+    assert [row[:length] for row, length in zip(state.history.tolist(), state.lengths.tolist(), strict=True)] == [[1, 2, 3, 1], [4, 0]]
     assert state.lengths.tolist() == [4, 2]
 
 
-def test_one_compilation_serves_every_configuration(rows):
-    from samplerfuzz.llama import generate
+def test_one_compilation_serves_every_value(rows):
+    generate = importlib.import_module("samplerfuzz.llama.generate")  # the package has a function of this name
 
-    rows("tiny", PROMPT, "--max-new-tokens", "4", "--seed", "3")
+    rows("tiny", PROMPT, "--max-new-tokens", "4", "--seed", "3", "--top-k", "50")
     before = generate._start._cache_size(), generate._advance._cache_size()
-    rows(
-        "tiny",
-        PROMPT,
-        "--max-new-tokens",
-        "4",
-        "--seed",
-        "4",
-        "--temperature",
-        "-3",
-        "--top-k",
-        "9",
-        "--min-p",
-        "0.1",
-        "--repetition-penalty",
-        "1.2",
-    )
+    rows("tiny", "Anna", "--max-new-tokens", "7", "--seed", "4", "--temperature", "-3", "--top-k", "9")
     assert (generate._start._cache_size(), generate._advance._cache_size()) == before
+
+
+def test_only_what_is_not_neutral_is_in_the_chain():
+    names = [parameter.name for parameter in generate_command.params if parameter.name in ORDER]
+    neutral = {name: technique(name).parameters[0].neutral for name in ORDER}
+    assert sorted(names) == sorted(ORDER)
+    assert len(chain_of(neutral).stages) == 1
+    for name in ORDER:
+        assert len(chain_of({**neutral, name: 0.5}).stages) == (1 if name == "temperature" else 2)
 
 
 def test_a_batch_file_gives_a_row_a_line(run, rows, tmp_path):

@@ -36,7 +36,7 @@ class Step:
 
 def history_of(prompts: list[list[int]], room: int) -> samplers.State:
     """Return the state that holds `prompts` and has room for that many tokens more: the penalties read both."""
-    tokens = np.zeros((len(prompts), bucket(max(map(len, prompts)) + room)), np.int32)
+    tokens = np.zeros((len(prompts), bucket(bucket(max(map(len, prompts))) + room)), np.int32)
     for row, prompt in enumerate(prompts):
         tokens[row, : len(prompt)] = prompt
     return samplers.State(jnp.asarray(tokens), jnp.asarray([len(prompt) for prompt in prompts], jnp.int32))
