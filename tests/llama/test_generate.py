@@ -133,6 +133,33 @@ def test_nothing_to_generate_is_refused(count):
         run(max_new_tokens=count)
 
 
+def refusing(_params, _key, logits, state):
+    tokens = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    return jnp.where((state == 2) & (jnp.arange(3) == 1), -1, tokens), state + 1, None
+
+
+def test_a_row_from_which_nothing_can_be_drawn_stops_and_has_not_ended():
+    free = run().rows()
+    got = run(sample=refusing, sampler_state=jnp.int32(0))
+    assert got.rows() == [free[0], free[1][:2], free[2]]
+    assert not got.ended.any()
+
+
+@pytest.mark.parametrize("token", [-2, 97])
+def test_a_sampler_that_leaves_the_vocabulary_is_found_out(token):
+    def leaving(_params, _key, logits, state):
+        return jnp.full(len(logits), token, jnp.int32), state, None
+
+    with pytest.raises(ParameterError, match=rf"returned the token {token}; expected an id in \[0, 97\)"):
+        run(sample=leaving)
+
+
+@pytest.mark.parametrize("key", [None, 3, np.array([0, 1], np.uint32)])
+def test_a_key_of_another_kind_is_refused(key):
+    with pytest.raises(ParameterError, match="expected a JAX random key"):
+        run(key=key)
+
+
 def test_no_public_name_is_shadowed_by_a_module():
     """Importing `samplerfuzz.llama.x` puts the module x on the package: a function x would be gone."""
     import pkgutil

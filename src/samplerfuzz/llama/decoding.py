@@ -3,7 +3,7 @@
 The sampler is passed in: `sample(params, key, logits, state) -> (tokens, state, info)`, pure and traceable, with
 `logits` float32 `[B, V]`, `tokens` int32 `[B]`, and `state` and `info` any pytrees of fixed shapes. `params`, `key`, the end tokens
 and the number of tokens are data, so one compilation serves all their values; `sample` itself is compiled in, so pass the same
-function object every time. The key of step n is `jax.random.fold_in(key, n)`.
+function object every time. A row for which `sample` returns -1 (nothing can be drawn) stops there. The key of step n is `jax.random.fold_in(key, n)`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Decoding:
     cache: KVCache
     tokens: jax.Array  # [B, N] int32, -1 where nothing has been emitted
     last: jax.Array  # [B] int32, the newest token of each row, not yet in the cache
-    done: jax.Array  # [B] bool
+    done: jax.Array  # [B] bool, whether the row has ended or its sampler gave no token
+    ended: jax.Array  # [B] bool, whether the row has emitted an end token
     step: jax.Array  # [] int32, tokens emitted by the longest row
     state: Any  # the sampler's
     info: Any  # the sampler's, stacked: every leaf [N, ...]
@@ -64,12 +65,14 @@ def _record(
     drawn, state, info = sample(params, jax.random.fold_in(key, decoding.step), logits, decoding.state)
     drawn = drawn.astype(jnp.int32)
     column = jnp.where(decoding.done, AFTER_END, drawn)
-    ended = (drawn[:, None] == ends[None, :]).any(axis=-1)
+    is_token = (column >= 0) & (column < logits.shape[-1])
+    ended = is_token & (drawn[:, None] == ends[None, :]).any(axis=-1)
     return Decoding(
         cache=cache,
         tokens=jax.lax.dynamic_update_slice(decoding.tokens, column[:, None], (0, decoding.step)),
-        last=drawn,
-        done=decoding.done | ended,
+        last=jnp.where(is_token, drawn, 0),
+        done=decoding.done | ended | ~is_token,
+        ended=decoding.ended | ended,
         step=decoding.step + 1,
         state=state,
         info=jax.tree.map(lambda all_steps, one: all_steps.at[decoding.step].set(one), decoding.info, info),
@@ -89,6 +92,7 @@ def run_start(
         tokens=jnp.full((batch, room), AFTER_END, jnp.int32),
         last=jnp.zeros(batch, jnp.int32),
         done=jnp.zeros(batch, bool),
+        ended=jnp.zeros(batch, bool),
         step=jnp.int32(0),
         state=state,
         info=jax.tree.map(lambda leaf: jnp.zeros((room, *leaf.shape), leaf.dtype), info),
@@ -122,13 +126,18 @@ def _end_tokens(eos_ids: Sequence[int]) -> np.ndarray:
     return ends
 
 
-def _view(decoding: Decoding, begin: int) -> Generated:
+def _view(decoding: Decoding, begin: int, vocab_size: int) -> Generated:
     end = int(decoding.step)
-    tokens = np.asarray(decoding.tokens)[:, begin:end]
+    tokens = np.array(decoding.tokens)[:, begin:end]
+    wrong = tokens[(tokens < AFTER_END) | (tokens >= vocab_size)]
+    if wrong.size:
+        raise ParameterError(
+            f"sample: returned the token {wrong[0]}; expected an id in [0, {vocab_size}), or -1 for a row it can draw nothing from"
+        )
     return Generated(
         tokens=tokens,
         counts=(tokens != AFTER_END).sum(axis=1).astype(np.int32),
-        ended=np.array(decoding.done),
+        ended=np.array(decoding.ended),
         info=jax.tree.map(lambda leaf: np.array(leaf[begin:end]), decoding.info),
         state=jax.tree.map(np.array, decoding.state),
     )
@@ -160,6 +169,8 @@ def stream(
             f"max_new_tokens = {max_new_tokens}: the longest prompt has {int(lengths.max())} tokens and the model {model.config.max_position} positions; "
             f"expected at most {model.config.max_position - int(lengths.max())}"
         )
+    if not (isinstance(key, jax.Array) and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim == 0):
+        raise ParameterError(f"key: expected a JAX random key, as jax.random.key(seed) makes it, found {type(key).__name__}")
     ends = _end_tokens(eos_ids)
 
     def pieces() -> Iterator[Generated]:
@@ -169,7 +180,7 @@ def stream(
         )  # fmt: skip
         shown = 0
         while True:
-            yield _view(decoding, shown)
+            yield _view(decoding, shown, model.config.vocab_size)
             shown = int(decoding.step)
             if shown >= max_new_tokens or bool(decoding.done.all()):
                 return
