@@ -12,10 +12,9 @@ from samplerfuzz.checks.finding import Violation
 from samplerfuzz.checks.judgement import Judgement
 from samplerfuzz.checks.registry import Check, probe
 from samplerfuzz.core.seeding import stream
-from samplerfuzz.stats import ErrorBudget, log_e_value
+from samplerfuzz.stats import RUN_BUDGET, log_e_value
 from samplerfuzz.targets.target import Outcome, Target
 
-BUDGET = ErrorBudget(1e-6)
 _BATCH, _CALLS = 256, 40
 
 
@@ -29,7 +28,7 @@ def draw_frequencies_match(self: Check, target: Target, case: Case) -> Iterator[
         return
     beliefs = judged.belief_of(0)
     bounds = [interval(b) for b in beliefs]
-    threshold = BUDGET.next_threshold()
+    threshold = RUN_BUDGET.next_threshold()
     rng = stream(int(case.seeds[0]) if case.seeds is not None else 0, "draws", float(case.logits[0, 0]))
     counts = np.zeros(case.vocabulary)
     for _ in range(_CALLS):
@@ -54,6 +53,6 @@ def draw_frequencies_match(self: Check, target: Target, case: Case) -> Iterator[
                 expected=expected_interval(beliefs[0], 0),
                 observed={"outcome": "value", "counts": counts.astype(int).tolist()},
                 protocol="draws",
-                statistic={"n": float(counts.sum()), "log_e": min(evidence, 1e300), "threshold": threshold, "alpha": BUDGET.alpha},
+                statistic={"n": float(counts.sum()), "log_e": min(evidence, 1e300), "threshold": threshold, "alpha": RUN_BUDGET.alpha},
             )
             return

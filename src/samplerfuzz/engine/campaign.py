@@ -191,8 +191,10 @@ class Campaign:
 
     def _found(self, check: Check, violation: Violation, case: Case) -> None:
         key = self._fingerprint(check, violation, case)
-        if key in self.findings:
-            self.findings[key] = self.findings[key].repeated()
+        # what already shows on legal input need not be told again on extreme input
+        known = next((k for k in (key, self._key(check, legal=True)) if k in self.findings), None)
+        if known is not None:
+            self.findings[known] = self.findings[known].repeated()
             return
         if not self._confirmed(check, case):
             self.tally.outcomes["unconfirmed"] += 1
@@ -238,6 +240,9 @@ class Campaign:
         """Return check, target and regime as a short hash: legal input and extreme input are two findings, two rows are not."""
         finite = case.with_(logits=np.where(np.isneginf(case.logits), np.float32(-50), case.logits))
         legal = bool(Judgement(self.spec, finite, Outcome(kind="raised")).legal[violation.row])
+        return self._key(check, legal=legal)
+
+    def _key(self, check: Check, *, legal: bool) -> str:
         text = f"{check.id}|{self.spec.locator}|{'legal' if legal else 'extreme'}"
         return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
 

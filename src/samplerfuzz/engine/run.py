@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from samplerfuzz.checks.draws import BUDGET
 from samplerfuzz.checks.finding import SEVERITIES, Finding
 from samplerfuzz.checks.registry import Check, load_all
 from samplerfuzz.core.errors import UsageError
 from samplerfuzz.engine.campaign import Campaign, Limits
 from samplerfuzz.engine.events import Listener, RunFinished, RunStarted, TargetFinished
+from samplerfuzz.stats import RUN_BUDGET
 from samplerfuzz.targets.target import Target, TargetSpec
 
 CLEAN, FINDINGS, USAGE, NOTHING_TESTED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -67,7 +67,7 @@ def run(
                 "max_time": limits.seconds,
                 "max_cases": limits.cases,
                 "fail_on": fail_on,
-                "alpha": BUDGET.alpha,
+                "alpha": RUN_BUDGET.alpha,
                 "checks": [c.id for c in checks],
                 "python": platform.python_version(),
                 "numpy": np.__version__,
@@ -103,7 +103,7 @@ def run(
             listener(results[-1])
     findings = tuple(f for r in results for f in r.findings)
     status, reason = _status(results, findings, fail_on, interrupted)
-    listener(RunFinished(status=status, reason=reason, seconds=time.monotonic() - begun, findings=findings, alpha_spent=BUDGET.spent))
+    listener(RunFinished(status=status, reason=reason, seconds=time.monotonic() - begun, findings=findings, alpha_spent=RUN_BUDGET.spent))
     return status
 
 

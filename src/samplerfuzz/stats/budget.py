@@ -29,3 +29,6 @@ class ErrorBudget:
     def spent(self) -> float:
         """Return the share of alpha handed out so far."""
         return sum(6 * self.alpha / (math.pi**2 * k * k) for k in range(1, self.tests + 1))
+
+
+RUN_BUDGET = ErrorBudget(1e-6)
