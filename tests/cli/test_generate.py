@@ -1,6 +1,5 @@
 """`samplerfuzz generate` on the embedded model: what is printed, what the numbers mean, what is refused."""
 
-import importlib
 import io
 import json
 import math
@@ -109,12 +108,12 @@ def test_the_history_grows_by_what_is_drawn():
 
 
 def test_one_compilation_serves_every_value(rows):
-    generate = importlib.import_module("samplerfuzz.llama.generate")  # the package has a function of this name
+    from samplerfuzz.llama import decoding
 
     rows("tiny", PROMPT, "--max-new-tokens", "4", "--seed", "3", "--top-k", "50")
-    before = generate._start._cache_size(), generate._advance._cache_size()
+    before = decoding._start._cache_size(), decoding._advance._cache_size()
     rows("tiny", "Anna", "--max-new-tokens", "7", "--seed", "4", "--temperature", "-3", "--top-k", "9")
-    assert (generate._start._cache_size(), generate._advance._cache_size()) == before
+    assert (decoding._start._cache_size(), decoding._advance._cache_size()) == before
 
 
 def test_only_what_is_not_neutral_is_in_the_chain():
