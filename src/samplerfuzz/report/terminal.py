@@ -122,7 +122,7 @@ class TerminalReporter:
         style = {0: "bold green", 1: "bold red"}.get(event.status, "bold yellow")
         text = Text.assemble(
             (event.reason, style),
-            f" · {count(pairs)} pairs in {event.seconds:.1f} s · exit {event.status} ({MEANINGS.get(event.status, 'error')})",
+            f" · {count(pairs)} pairs in {event.seconds:.1f} s ({count(pairs / max(event.seconds, 1e-9))} a second) · exit {event.status} ({MEANINGS.get(event.status, 'error')})",
         )
         self.console.print(text, soft_wrap=True)
         if self.directory is not None and not self.quiet:
