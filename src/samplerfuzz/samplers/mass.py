@@ -33,9 +33,9 @@ def weights(x: jax.Array) -> Weights:
     exponent = (lax.bitcast_convert_type(rough, jnp.int32) >> 23) - 126
     low_bits = min(24, 32 - x.shape[-1].bit_length())
     scaled = x * _power_of_two(_HIGH_BITS - exponent)[:, None]
-    whole = jnp.floor(scaled)
-    rest = jnp.floor((scaled - whole) * jnp.float32(2.0**low_bits))
-    return Weights(high=whole.astype(jnp.uint32), low=rest.astype(jnp.uint32), exponent=exponent, low_bits=low_bits)
+    whole = scaled.astype(jnp.int32)  # fits: the sum is below 2³¹/1.02; signed, because few processors convert to unsigned
+    rest = (scaled - whole.astype(jnp.float32)) * jnp.float32(2.0**low_bits)
+    return Weights(high=whole.astype(jnp.uint32), low=rest.astype(jnp.int32).astype(jnp.uint32), exponent=exponent, low_bits=low_bits)
 
 
 def softmax_weights(z: jax.Array) -> Weights:
@@ -47,6 +47,20 @@ def below_max(z: jax.Array) -> jax.Array:
     """Return z − max z ≤ 0 for [B, V]; 0 at a maximum, whatever it is, and −inf where masked."""
     top = jnp.max(z, axis=-1, keepdims=True)
     return jnp.where(z == -jnp.inf, -jnp.inf, jnp.where(z == top, 0.0, z - top))
+
+
+def half_difference(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Return a/2 − b/2, which is finite for any two finite numbers."""
+    # without the barrier XLA writes (a − b)/2, which overflows
+    half_a, half_b = lax.optimization_barrier((0.5 * a, 0.5 * b))
+    return half_a - half_b
+
+
+def ratio(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Return a/b for b [B, 1] of any normal positive size; a negative b is held to the reach of its reciprocal."""
+    # XLA divides by a column as it multiplies by its reciprocal, which is flushed to zero beyond 2¹²⁶
+    scale = jnp.where(b > jnp.float32(2.0**100), jnp.float32(2.0**-10), 1.0)
+    return (a * scale) / (b * scale)
 
 
 def total(w: Weights, selected: jax.Array | None = None) -> Wide:

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from samplerfuzz.core.errors import ParameterError
+from samplerfuzz.samplers.mass import ratio
 from samplerfuzz.samplers.parameter import column, integer, real, whole
 from samplerfuzz.samplers.pytree import pytree
 from samplerfuzz.samplers.stage import Info, Stage, State, finite
@@ -36,7 +37,7 @@ class RepetitionPenalty(Stage):
         """Scale the seen tokens toward −∞."""
         r = column("repetition_penalty", self.penalty, z.shape[0])
         seen = counts(state, self.last_n, z, "repetition_penalty") > 0
-        scaled = jnp.where(z > 0, z / r, jnp.where(z == 0, 0.0, z * r))
+        scaled = jnp.where(z > 0, ratio(z, r), jnp.where(z == 0, 0.0, z * r))
         return jnp.where(seen, finite(scaled, z), z), {"seen": jnp.sum(seen, axis=-1, dtype=jnp.int32)}
 
 

@@ -23,6 +23,7 @@ from jax import lax
 from numpy.typing import ArrayLike
 
 from samplerfuzz.samplers.greedy import arg_max_only
+from samplerfuzz.samplers.mass import half_difference, ratio
 from samplerfuzz.samplers.parameter import column, real
 from samplerfuzz.samplers.pytree import pytree
 from samplerfuzz.samplers.stage import Info, Stage, State
@@ -55,10 +56,11 @@ def _finite_ratio(z: jax.Array, anchor: jax.Array, magnitude: jax.Array) -> jax.
     scaled = magnitude.astype(jnp.float32) * jnp.float32(2.0 ** (48 - 149))
     divisor = jnp.where(subnormal, scaled, lax.bitcast_convert_type(magnitude, jnp.float32))
     gap = jnp.abs(z - anchor)
-    half = jnp.abs(0.5 * z - 0.5 * anchor)
-    ratio = jnp.where(gap < jnp.inf, gap * jnp.where(subnormal, jnp.float32(2.0**48), 1.0) / divisor, 2.0 * (half / divisor))
-    ratio = jnp.where((z == anchor) | (divisor == jnp.inf), 0.0, ratio)
-    return jnp.maximum(-ratio, jnp.finfo(jnp.float32).min)
+    half = jnp.abs(half_difference(z, anchor))
+    raised = gap * jnp.where(subnormal, jnp.float32(2.0**48), 1.0)
+    divided = jnp.where(gap < jnp.inf, ratio(raised, divisor), 2.0 * ratio(half, divisor))
+    divided = jnp.where((z == anchor) | (divisor == jnp.inf), 0.0, divided)
+    return jnp.maximum(-divided, jnp.finfo(jnp.float32).min)
 
 
 def temperature(temperature: ArrayLike) -> Temperature:

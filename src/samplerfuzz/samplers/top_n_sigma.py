@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
-from samplerfuzz.samplers.mass import row_sum
+from samplerfuzz.samplers.mass import half_difference, ratio, row_sum
 from samplerfuzz.samplers.parameter import column, real
 from samplerfuzz.samplers.pytree import pytree
 from samplerfuzz.samplers.stage import Filter, Info
@@ -32,10 +32,10 @@ class TopNSigma(Filter):
         n = column("top_n_sigma", self.n, z.shape[0])
         allowed = z > -jnp.inf
         top = jnp.max(z, axis=-1, keepdims=True)
-        half_gap = jnp.where(z == top, 0.0, 0.5 * top - 0.5 * z)
+        half_gap = jnp.where(z == top, 0.0, half_difference(top, z))
         half_range = jnp.max(jnp.where(allowed, half_gap, 0.0), axis=-1, keepdims=True)
         unit = jnp.where((half_range > 0) & (half_range < jnp.inf), half_range, 1.0)
-        depth = half_gap / unit
+        depth = ratio(half_gap, unit)
         sigma = standard_deviation(jnp.where(allowed & (depth < jnp.inf), depth, 0.0), allowed)
         reach = jnp.where((sigma > 0) & (half_range < jnp.inf), n * sigma, 0.0)
         return (n <= 0) | (depth <= reach), {"sigma": (2.0 * sigma * unit)[:, 0]}

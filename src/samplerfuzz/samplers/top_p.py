@@ -14,10 +14,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from numpy.typing import ArrayLike
 
 from samplerfuzz.samplers.keys import largest_threshold, sortable, value
-from samplerfuzz.samplers.mass import Weights, softmax_weights, total
+from samplerfuzz.samplers.mass import softmax_weights, total
 from samplerfuzz.samplers.parameter import column, real
 from samplerfuzz.samplers.pytree import pytree
 from samplerfuzz.samplers.stage import Filter, Info
@@ -35,16 +36,24 @@ class TopP(Filter):
         """Find the largest logit threshold above which there is enough mass."""
         p = column("top_p", self.p, z.shape[0])
         keys = sortable(z)
-        threshold = reaching(softmax_weights(z), keys, p)
+        threshold = reaching(z, keys, p)
         return (p >= 1.0) | (keys >= threshold), {"threshold": jnp.where(p >= 1.0, -jnp.inf, value(threshold))[:, 0]}
 
 
-def reaching(w: Weights, keys: jax.Array, p: jax.Array) -> jax.Array:
-    """Return the largest threshold uint32 [B, 1] on `keys` whose set has the share p [B, 1] of the weights; at most the largest key."""
+def reaching(z: jax.Array, keys: jax.Array, p: jax.Array) -> jax.Array:
+    """Return the largest threshold uint32 [B, 1] on `keys` whose set has the share p [B, 1] of softmax(z); at most the largest key.
+
+    Where p ≥ 1 the threshold means nothing, and when all rows have that nothing is computed.
+    """
     on = (p < 1.0)[:, 0]
-    wanted = share(fraction(jnp.clip(p[:, 0], 0.0, jnp.float32(1.0 - 2.0**-24))), total(w))
-    threshold = largest_threshold(lambda t: at_least(total(w, keys >= t), wanted), on)
-    return jnp.minimum(threshold, jnp.max(keys, axis=-1, keepdims=True))
+
+    def search() -> jax.Array:
+        w = softmax_weights(z)
+        wanted = share(fraction(jnp.clip(p[:, 0], 0.0, jnp.float32(1.0 - 2.0**-24))), total(w))
+        threshold = largest_threshold(lambda t: at_least(total(w, keys >= t), wanted), on)
+        return jnp.minimum(threshold, jnp.max(keys, axis=-1, keepdims=True))
+
+    return lax.cond(jnp.any(on), search, lambda: jnp.zeros(p.shape, jnp.uint32))
 
 
 def top_p(top_p: ArrayLike) -> TopP:

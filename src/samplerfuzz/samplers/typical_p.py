@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from samplerfuzz.samplers.keys import sortable
-from samplerfuzz.samplers.mass import below_max, row_sum, softmax_weights
+from samplerfuzz.samplers.mass import below_max, row_sum
 from samplerfuzz.samplers.parameter import column, real
 from samplerfuzz.samplers.pytree import pytree
 from samplerfuzz.samplers.stage import Filter, Info
@@ -34,7 +34,7 @@ class TypicalP(Filter):
         tau = column("typical_p", self.tau, z.shape[0])
         score, entropy = typicality(z)
         nearness = jnp.where(z == -jnp.inf, jnp.uint32(0), ~sortable(score))
-        threshold = reaching(softmax_weights(z), nearness, tau)
+        threshold = reaching(z, nearness, tau)
         return (tau >= 1.0) | (nearness >= threshold), {"entropy": entropy[:, 0]}
 
 
