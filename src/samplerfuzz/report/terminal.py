@@ -130,8 +130,8 @@ class TerminalReporter:
 
     def _summary(self) -> Table:
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
-        table.add_column("target", overflow="fold", min_width=18)
-        for name in ("pairs", "draws", "seconds", "pass", "refused", "unclear", "findings"):
+        table.add_column("target", overflow="fold")
+        for name in ("findings", "pairs", "draws", "s", "pass", "refused", "unclear"):
             table.add_column(name, justify="right", no_wrap=True)
         names = _names([t.target for t in self._finished])
         for t in self._finished:
@@ -140,7 +140,7 @@ class TerminalReporter:
             cells += [_brief(t.outcomes.get("pass", 0)), _brief(t.outcomes.get("refused", 0)), _brief(unclear)]
             worst = max((f.violation.severity for f in t.findings), key=list(reversed(COLOURS)).index, default="")
             found = Text(f"{len(t.findings)} ({worst})" if worst else "0", style=COLOURS.get(worst, "green"))
-            table.add_row(Text(printable(names[t.target])), *cells, found)
+            table.add_row(Text(printable(names[t.target])), found, *cells)
         return table
 
     def _coverage(self) -> list[Text]:
