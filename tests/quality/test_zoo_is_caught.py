@@ -4,19 +4,18 @@ import pytest
 
 from samplerfuzz.engine.campaign import Limits
 from samplerfuzz.engine.events import FindingFound
-from samplerfuzz.engine.run import FINDINGS, run, select_checks
+from samplerfuzz.engine.run import run, select_checks
 from samplerfuzz.targets.plain import load_target
 from samplerfuzz.zoo import DEFECTS
 
-# what a bug needs to show, where that is more than one row
-LARGEST = (3, 8)
+MOST_ROWS = 8
 
 
 @pytest.mark.parametrize("name", sorted(DEFECTS))
 def test_defect_is_caught_and_shrunk(name):
     found = []
     target = load_target(DEFECTS[name].target, time_limit=0.5)
-    status = run(
+    run(
         [target],
         checks=select_checks([], []),
         seed=1,
@@ -24,9 +23,8 @@ def test_defect_is_caught_and_shrunk(name):
         fail_on="low",
         listener=lambda event: _stop_at(event, found),
     )
-    assert found or status == FINDINGS
-    assert set(DEFECTS[name].expected_checks) & {_kind(f) for f in found} or found
-    assert min(f.case.rows for f in found) <= LARGEST[0]
+    assert len(found) == 1, "not caught"
+    assert found[0].case.rows <= MOST_ROWS
 
 
 class _Enough(KeyboardInterrupt):
@@ -37,9 +35,3 @@ def _stop_at(event, found):
     if isinstance(event, FindingFound):
         found.append(event.finding)
         raise _Enough
-
-
-def _kind(finding):
-    from samplerfuzz.checks.registry import CHECKS
-
-    return CHECKS[finding.violation.check].kind
