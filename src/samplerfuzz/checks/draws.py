@@ -9,11 +9,11 @@ import numpy as np
 from samplerfuzz.cases import Case
 from samplerfuzz.checks.evidence import expected_interval, interval
 from samplerfuzz.checks.finding import Violation
-from samplerfuzz.checks.judgement import Judgement
+from samplerfuzz.checks.frequencies import beliefs_of_legal_row, counted
 from samplerfuzz.checks.registry import Check, probe
 from samplerfuzz.core.seeding import stream
 from samplerfuzz.stats import RUN_BUDGET, log_e_value
-from samplerfuzz.targets.target import Outcome, Target
+from samplerfuzz.targets.target import Target
 
 _BATCH, _CALLS = 256, 40
 
@@ -23,10 +23,9 @@ def draw_frequencies_match(self: Check, target: Target, case: Case) -> Iterator[
     """Over many seeds each token is drawn as often as the definition says. The test is an e-process: it may stop at any
     draw, and the probability that a whole run accuses a correct sampler is at most 1e-6."""
     template = case.take([0])
-    judged = Judgement(target.spec, template, Outcome(kind="value", form="tokens", value=np.zeros(1, np.int64)))
-    if not (judged.clean[0] and judged.legal[0]):
+    beliefs = beliefs_of_legal_row(target, template)
+    if beliefs is None:
         return
-    beliefs = judged.belief_of(0)
     bounds = [interval(b) for b in beliefs]
     threshold = RUN_BUDGET.next_threshold()
     rng = stream(int(case.seeds[0]) if case.seeds is not None else 0, "draws", float(case.logits[0, 0]))
@@ -36,10 +35,10 @@ def draw_frequencies_match(self: Check, target: Target, case: Case) -> Iterator[
         batch = template.take(np.zeros(_BATCH, np.int64))
         if "seed" in target.spec.inputs:
             batch = batch.with_(seeds=seeds if target.spec.per_row else np.repeat(seeds[:1], _BATCH))
-        outcome = target.run(batch)
-        if outcome.kind != "value" or outcome.form != "tokens" or ((outcome.value < 0) | (outcome.value >= case.vocabulary)).any():
+        drawn = counted(target, batch)
+        if drawn is None:
             return
-        counts += np.bincount(outcome.value, minlength=case.vocabulary)
+        counts += drawn
         evidence = min(log_e_value(counts, low[0], high[0]) for low, high in bounds)
         if evidence > threshold:
             low, high = bounds[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -47,13 +48,8 @@ def masked_token_is_never_emitted(self: Check, judgement: Judgement) -> Iterator
     """A token whose logit is −∞ was forbidden (a grammar, a banned word, padding). No sampler may give it probability, at
     any temperature: dividing −∞ by a negative number makes it +∞ and emits exactly the forbidden tokens."""
     for row, token, belief, index in _unexpected(judgement, masked=True):
-        yield Violation(
-            check=self.id,
-            severity=self.severity,
-            row=row,
-            title=f"token {token} is masked (-inf) and was given probability",
-            expected=expected_sets(belief, index),
-            observed=observed_row(judgement, row),
+        yield _row_violation(
+            self, judgement, row, f"token {token} is masked (-inf) and was given probability", expected_sets(belief, index)
         )
         return
 
@@ -65,14 +61,7 @@ def removed_token_has_no_probability(self: Check, judgement: Judgement) -> Itera
     for row, token, belief, index in _unexpected(judgement, masked=False):
         if _inverted_but_undeclared(judgement, row):
             continue
-        yield Violation(
-            check=self.id,
-            severity=self.severity,
-            row=row,
-            title=f"token {token} must be removed and was given probability",
-            expected=expected_sets(belief, index),
-            observed=observed_row(judgement, row),
-        )
+        yield _row_violation(self, judgement, row, f"token {token} must be removed and was given probability", expected_sets(belief, index))
         return
 
 
@@ -84,15 +73,14 @@ def negative_temperature_is_refused(self: Check, judgement: Judgement) -> Iterat
         if not _inverted_but_undeclared(judgement, row):
             continue
         t = float(judgement.case.parameters["temperature"][row])
-        yield Violation(
-            check=self.id,
-            severity=self.severity,
-            row=row,
-            title=f"temperature {t:g} was answered with token {token}; refuse T < 0, or declare negative_temperature",
-            expected={**expected_sets(belief, index), "outcome": "refusal or value"},
-            observed=observed_row(judgement, row),
-        )
+        title = f"temperature {t:g} was answered with token {token}; refuse T < 0, or declare negative_temperature"
+        yield _row_violation(self, judgement, row, title, {**expected_sets(belief, index), "outcome": "refusal or value"})
         return
+
+
+def _row_violation(self: Check, judgement: Judgement, row: int, title: str, expected: dict[str, Any]) -> Violation:
+    """Return a violation about one row, with what the target gave for it."""
+    return Violation(check=self.id, severity=self.severity, row=row, title=title, expected=expected, observed=observed_row(judgement, row))
 
 
 def _inverted_but_undeclared(judgement: Judgement, row: int) -> bool:
@@ -130,14 +118,7 @@ def support_is_never_empty(self: Check, judgement: Judgement) -> Iterator[Violat
     empty = judgement.judged & ~(judgement.distributions > 0).any(-1)
     for row in np.flatnonzero(empty):
         belief = judgement.belief_of(int(row))[0]
-        yield Violation(
-            check=self.id,
-            severity=self.severity,
-            row=int(row),
-            title="no token is left",
-            expected=expected_sets(belief, 0),
-            observed=observed_row(judgement, int(row)),
-        )
+        yield _row_violation(self, judgement, int(row), "no token is left", expected_sets(belief, 0))
         return
 
 
@@ -160,14 +141,7 @@ def kept_token_has_probability(self: Check, judgement: Judgement) -> Iterator[Vi
                 if len(missing)
                 else f"kept {kept} tokens, at least {int(belief.least[index])} must stay"
             )
-            yield Violation(
-                check=self.id,
-                severity=self.severity,
-                row=int(row),
-                title=title,
-                expected=expected_sets(belief, index),
-                observed=observed_row(judgement, int(row)),
-            )
+            yield _row_violation(self, judgement, int(row), title, expected_sets(belief, index))
             return
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from samplerfuzz.cases import Case
 from samplerfuzz.checks.evidence import expected_interval, interval
 from samplerfuzz.checks.finding import Violation
-from samplerfuzz.checks.judgement import Judgement
+from samplerfuzz.checks.frequencies import beliefs_of_legal_row, counted
 from samplerfuzz.checks.registry import Check, probe
-from samplerfuzz.targets.target import Outcome, Target
+from samplerfuzz.targets.target import Target
 
 _GRID, _BATCH = 16384, 1024
 
@@ -21,18 +21,17 @@ def uniform_grid_follows_the_law(self: Check, target: Target, case: Case) -> Ite
     """With u on a fine grid, each token's share of the grid is its probability. An inverse CDF misses by 2/n a token, the alias
     method by V/n; the bound allows 2V/n and, for draws that hash u, six standard errors."""
     template = case.take([0])
-    judged = Judgement(target.spec, template, Outcome(kind="value", form="tokens", value=np.zeros(1, np.int64)))
-    if not (judged.clean[0] and judged.legal[0]):
+    beliefs = beliefs_of_legal_row(target, template)
+    if beliefs is None:
         return
-    beliefs = judged.belief_of(0)
     counts = np.zeros(case.vocabulary)
     grid = (np.arange(_GRID) + 0.5) / _GRID
     for start in range(0, _GRID, _BATCH):
         batch = template.take(np.zeros(_BATCH, np.int64)).with_(u=grid[start : start + _BATCH])
-        outcome = target.run(batch)
-        if outcome.kind != "value" or outcome.form != "tokens" or ((outcome.value < 0) | (outcome.value >= case.vocabulary)).any():
+        drawn = counted(target, batch)
+        if drawn is None:
             return
-        counts += np.bincount(outcome.value, minlength=case.vocabulary)
+        counts += drawn
     share = counts / _GRID
     excess = np.full(case.vocabulary, np.inf)
     for low, high in (interval(b) for b in beliefs):

@@ -12,7 +12,7 @@ TEXT = (
     "Once there was a clever fox who lived near the old mill. On a rainy evening it came to the village and met a girl named Anna. "
     '"Where is my silver coin?" asked the fox. "I saw it behind the door," said Anna. They walked along the river until they came to the '
     "lighthouse, because it was getting dark. After seven hours they reached the harbour, and it was foggy there. "
-    "Temperature is a concept. The price is 42 coins, not 41; 3 + 4 = 7. def main(): return None # TODO\n\n"
+    "Temperature is a concept. The price is 42 coins, not 41; 3 + 4 = 7. def main(): return None # done\n\n"
     'Ben ran over the bridge and did not look back. He bought 12 pieces of bread, so he was happy. "Don\'t worry," said the hen. '
     "aaaa bbbb !!!! ???? The the the the. In the end Oskar gave her the key, and they went home. From that day on, they were friends. "
     "Es war einmal ein kleiner Bär. 日本語 🙂 And the map? It is still under a stone, near the train station."
