@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from samplerfuzz.oracle import believe, judge_distributions, precision
+from samplerfuzz.oracle import History, believe, judge_distributions, precision
 
 INF = np.inf
 FLOAT32 = precision("float32")
 
 
-def sets(logits, order, reading=None, counts=None, **parameters):
+def sets(logits, order, reading=None, history=None, **parameters):
     belief = believe(
         np.array([logits], np.float32),
         order,
         {name: np.array([value], float) for name, value in parameters.items()},
         arithmetic=FLOAT32,
-        counts=counts,
+        history=None if history is None else History.of([history]),
         reading=reading,
     )
     return set(np.flatnonzero(belief.must[0])), set(np.flatnonzero(belief.may[0])), belief
@@ -71,7 +71,7 @@ def test_uncertainty_travels_down_the_chain():
 
 
 def test_penalty_divides_positive_and_multiplies_negative_logits():
-    *_, belief = sets([2, -2, 1], ["repetition_penalty"], repetition_penalty=2.0, counts={"repetition_penalty": np.array([[1, 3, 0]])})
+    *_, belief = sets([2, -2, 1], ["repetition_penalty"], repetition_penalty=2.0, history=[0, 1, 1, 1])
     assert belief.z[0].tolist() == [1.0, -4.0, 1.0]
 
 

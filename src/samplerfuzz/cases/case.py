@@ -65,17 +65,6 @@ class Case:
         """Return a copy with some fields replaced."""
         return replace(self, **changes)
 
-    def counts(self, stage: str) -> np.ndarray:
-        """Return [B, V] how often each id inside the vocabulary occurs in the window `penalty_last_n` of `stage`."""
-        counts = np.zeros(self.logits.shape)
-        for row, ids in enumerate(self.history or ()):
-            window = self.parameters.get("penalty_last_n")
-            n = -1 if window is None else int(window[row])
-            tail = ids if n < 0 else ids[len(ids) - min(n, len(ids)) :]
-            inside = tail[(tail >= 0) & (tail < self.vocabulary)]
-            np.add.at(counts[row], inside.astype(np.int64), 1)
-        return counts
-
     def to_json(self) -> dict[str, Any]:
         """Return exact JSON-ready data."""
         return {

@@ -6,12 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from samplerfuzz.core.registry import Parameter, parameter_owners
-
-
-def parameter(name: str) -> Parameter:
-    """Return the registry entry of a parameter."""
-    return next(p for t in parameter_owners()[name] for p in t.parameters if p.name == name)
+from samplerfuzz.core.registry import parameter
 
 
 def ordinary(name: str, rng: np.random.Generator, rows: int, logits: np.ndarray) -> Any:
@@ -68,12 +63,13 @@ def beside_threshold(name: str, rng: np.random.Generator, rows: int, logits: np.
         p = -np.sort(-p / np.maximum(p.sum(-1, keepdims=True), 1e-300), -1)
     pick = rng.integers(0, size, rows)
     nudge = rng.choice([-1e-2, -1e-3, -1e-4, 1e-4, 1e-3, 1e-2, 0.0], rows)
-    if name in ("top_p", "typical_p"):
-        return np.clip(np.cumsum(p, -1)[np.arange(rows), pick] + nudge, 0.001, 1.0)
-    if name == "min_p":
-        return np.clip(p[np.arange(rows), pick] / np.maximum(p[:, 0], 1e-300) * (1 + nudge), 0.0, 1.0)
-    if name == "xtc_threshold":
-        return np.clip(p[np.arange(rows), pick] * (1 + nudge), 0.0, 1.0)
-    if name == "top_k":
+    at, item = np.arange(rows), parameter(name)
+    if item.beside == "rank":
         return np.clip(pick + rng.integers(0, 2, rows), 1, size).astype(np.float64)
+    if item.beside == "mass":
+        return np.clip(np.cumsum(p, -1)[at, pick] + nudge, *item.common)
+    if item.beside == "ratio":
+        return np.clip(p[at, pick] / np.maximum(p[:, 0], 1e-300) * (1 + nudge), *item.common)
+    if item.beside == "probability":
+        return np.clip(p[at, pick] * (1 + nudge), 0.0, item.common[1])
     return ordinary(name, rng, rows, logits)

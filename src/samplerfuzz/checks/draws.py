@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from samplerfuzz.cases import Case
-from samplerfuzz.checks.evidence import expected_interval, interval
 from samplerfuzz.checks.finding import Violation
-from samplerfuzz.checks.frequencies import beliefs_of_legal_row, counted
+from samplerfuzz.checks.frequencies import counted, laws_of_legal_row
 from samplerfuzz.checks.registry import Check, probe
 from samplerfuzz.core.seeding import stream
 from samplerfuzz.stats import RUN_BUDGET, log_e_value
@@ -23,10 +22,9 @@ def draw_frequencies_match(self: Check, target: Target, case: Case) -> Iterator[
     """Over many seeds each token is drawn as often as the definition says. The test is an e-process: it may stop at any
     draw, and the probability that a whole run accuses a correct sampler is at most 1e-6."""
     template = case.take([0])
-    beliefs = beliefs_of_legal_row(target, template)
-    if beliefs is None:
+    laws = laws_of_legal_row(target, template)
+    if laws is None:
         return
-    bounds = [interval(b) for b in beliefs]
     threshold = RUN_BUDGET.next_threshold()
     rng = stream(int(case.seeds[0]) if case.seeds is not None else 0, "draws", float(case.logits[0, 0]))
     counts = np.zeros(case.vocabulary)
@@ -39,17 +37,17 @@ def draw_frequencies_match(self: Check, target: Target, case: Case) -> Iterator[
         if drawn is None:
             return
         counts += drawn
-        evidence = min(log_e_value(counts, low[0], high[0]) for low, high in bounds)
+        evidence = min(log_e_value(counts, law.low, law.high) for law in laws)
         if evidence > threshold:
-            low, high = bounds[0]
+            low, high = laws[0].low, laws[0].high
             frequency = counts / counts.sum()
-            token = int(np.argmax(np.maximum(low[0] - frequency, frequency - high[0])))
+            token = int(np.argmax(np.maximum(low - frequency, frequency - high)))
             yield Violation(
                 check=self.id,
                 severity=self.severity,
                 row=0,
-                title=f"token {token} was drawn with frequency {frequency[token]:.4g} of {int(counts.sum())} draws; the definition gives {low[0][token]:.4g} to {high[0][token]:.4g}",
-                expected=expected_interval(beliefs[0], 0),
+                title=f"token {token} was drawn with frequency {frequency[token]:.4g} of {int(counts.sum())} draws; the definition gives {low[token]:.4g} to {high[token]:.4g}",
+                expected=laws[0].expected(),
                 observed={"outcome": "value", "counts": counts.astype(int).tolist()},
                 protocol="draws",
                 statistic={"n": float(counts.sum()), "log_e": min(evidence, 1e300), "threshold": threshold, "alpha": RUN_BUDGET.alpha},

@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from samplerfuzz.cases import Case
+from samplerfuzz.checks.evidence import expected_sets, interval
 from samplerfuzz.checks.judgement import Judgement
 from samplerfuzz.oracle import Belief
 from samplerfuzz.targets.target import Outcome, Target
 
 
-def beliefs_of_legal_row(target: Target, row: Case) -> list[Belief] | None:
-    """Return the beliefs of a case of one row, one a reading; None unless every parameter lies in the common domain."""
+@dataclass(frozen=True, kw_only=True)
+class Law:
+    """One fair law of a draw: bounds [V] of each token's probability, coins of the chain mixed in, and the belief it came from."""
+
+    low: np.ndarray
+    high: np.ndarray
+    belief: Belief
+
+    def expected(self) -> dict[str, Any]:
+        """Return JSON-ready numbers for a finding."""
+        return {**expected_sets(self.belief, 0), "low": self.low.tolist(), "high": self.high.tolist()}
+
+
+def laws_of_legal_row(target: Target, row: Case) -> list[Law] | None:
+    """Return the laws of a case of one row, one a reading; None unless every parameter lies in the common domain."""
     judged = Judgement(target.spec, row, Outcome(kind="value", form="tokens", value=np.zeros(1, np.int64)))
-    return judged.belief_of(0) if judged.clean[0] and judged.legal[0] else None
+    if not (judged.clean[0] and judged.legal[0]):
+        return None
+    laws = []
+    for mixture in judged.laws_of(0):
+        bounds = [(chance, *interval(belief)) for chance, belief in mixture]
+        laws.append(
+            Law(
+                low=sum((chance * low[0] for chance, low, _ in bounds), np.zeros(row.vocabulary)),
+                high=sum((chance * high[0] for chance, _, high in bounds), np.zeros(row.vocabulary)),
+                belief=mixture[0][1],
+            )
+        )
+    return laws
 
 
 def counted(target: Target, batch: Case) -> np.ndarray | None:

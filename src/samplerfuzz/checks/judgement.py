@@ -8,9 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from samplerfuzz.cases import Case
-from samplerfuzz.cases.parameters import parameter
-from samplerfuzz.core.registry import technique
-from samplerfuzz.oracle import Belief, Verdicts, believe, judge_distributions, judge_tokens, precision, readings
+from samplerfuzz.core.registry import parameter
+from samplerfuzz.oracle import Belief, History, Reading, Verdicts, believe, judge_distributions, judge_tokens, precision, readings
 from samplerfuzz.targets.target import Outcome, TargetSpec
 
 
@@ -37,17 +36,10 @@ class Judgement:
     def clean(self) -> np.ndarray:
         """[B] bool: the oracle has an answer."""
         unclear = np.zeros(self.case.rows, bool)
-        numbers = self._numbers()
         with np.errstate(invalid="ignore"):
-            for name, values in numbers.items():
-                if name == "repetition_penalty":
-                    unclear |= ~((values > 0) & np.isfinite(values))
-                elif name in ("xtc_threshold", "xtc_probability"):
-                    unclear |= ~((values >= 0) & (values <= 1))
-                elif name != "temperature":
-                    unclear |= np.isinf(values)
-                if name == "penalty_last_n":
-                    unclear |= values < -1
+            for name, values in self._numbers().items():
+                low, high = parameter(name).meaning
+                unclear |= ~((values >= low) & (values <= high))
         return ~self.nonsense & ~unclear
 
     @cached_property
@@ -146,7 +138,18 @@ class Judgement:
         """Return the beliefs of one clean row, one a reading."""
         return list(self._beliefs(np.array([row])))
 
+    def laws_of(self, row: int) -> list[list[tuple[float, Belief]]]:
+        """Return the fair laws of a draw from one clean row: each a mixture of (chance, belief) over the coins of the chain."""
+        laws: dict[tuple[tuple[object, str], ...], list[tuple[float, Belief]]] = {}
+        for reading, belief in self._read(np.array([row])):
+            chance = float(np.broadcast_to(reading.chance, 1)[0])
+            laws.setdefault(tuple(sorted(reading.settled.items())), []).append((chance, belief))
+        return list(laws.values())
+
     def _beliefs(self, rows: np.ndarray) -> Iterator[Belief]:
+        return (belief for _, belief in self._read(rows))
+
+    def _read(self, rows: np.ndarray) -> Iterator[tuple[Reading, Belief]]:
         case = self.case.take(rows)
         numbers: dict[str, np.ndarray] = {name: np.asarray(v, np.float64) for name, v in case.parameters.items() if name != "logit_bias"}
         if "logit_bias" in case.parameters:
@@ -157,23 +160,24 @@ class Judgement:
                         dense[row, i] = b
             numbers["logit_bias"] = dense
         arithmetic = precision(self.spec.dtype)
-        for counts in self._counts(case):
-            for reading in readings(
-                self.spec.order, numbers, negative_temperature=self.spec.negative_temperature, joint_mass=self.spec.joint_mass
-            ):
-                yield believe(case.logits, self.spec.order, numbers, arithmetic=arithmetic, counts=counts, reading=reading)
-
-    def _counts(self, case: Case) -> Iterator[dict[str, np.ndarray]]:
-        """Yield occurrences per penalty; a target told prompt from output may leave the prompt out of presence and frequency."""
-        stages = [stage for stage in self.spec.order if technique(stage).reads_history]
-        everything = {stage: case.counts(stage) for stage in stages}
-        yield everything
-        if "prompt" in self.spec.inputs and case.history is not None and case.prompt_length is not None:
-            output = case.with_(history=tuple(ids[n:] for ids, n in zip(case.history, case.prompt_length, strict=True)))
-            yield {stage: everything[stage] if stage == "repetition_penalty" else output.counts(stage) for stage in stages}
+        history = _history(case, self.spec)
+        for reading in readings(self.spec.order, numbers, history=history, declared=self.spec.declared):
+            yield reading, believe(case.logits, self.spec.order, numbers, arithmetic=arithmetic, history=history, reading=reading)
 
     def _numbers(self) -> dict[str, np.ndarray]:
         return {name: np.asarray(v, np.float64) for name, v in self.case.parameters.items() if name != "logit_bias"}
+
+
+def _history(case: Case, spec: TargetSpec) -> History:
+    """Return the tokens so far as the target sees them; the prompt is known to be one where the target is told."""
+    if case.history is None:
+        return History.none(case.rows)
+    lengths = np.zeros(case.rows, np.int64) if case.prompt_length is None else case.prompt_length
+    if "prompt" in spec.inputs:
+        return History(ids=case.history, prompt_length=lengths)
+    only_output = "output" in spec.inputs and "history" not in spec.inputs
+    ids = tuple(row[n:] for row, n in zip(case.history, lengths, strict=True)) if only_output else case.history
+    return History(ids=ids, prompt_length=np.zeros(case.rows, np.int64))
 
 
 def _rows_of(belief: Belief, rows: np.ndarray) -> Belief:

@@ -11,15 +11,20 @@ from samplerfuzz.checks.contract import self_violation
 from samplerfuzz.checks.finding import Violation
 from samplerfuzz.checks.judgement import Judgement
 from samplerfuzz.checks.registry import Check, probe
+from samplerfuzz.core.registry import technique
 from samplerfuzz.targets.target import Target, TargetSpec
 
 
 def _gives_distributions(spec: TargetSpec) -> bool:
-    return spec.returns in ("logits", "probs") and "xtc_probability" not in spec.parameters
+    return spec.returns in ("logits", "probs") and not spec.tosses
 
 
 def _has_no_ids(spec: TargetSpec) -> bool:
     return _gives_distributions(spec) and "logit_bias" not in spec.parameters
+
+
+def _is_shift_invariant(spec: TargetSpec) -> bool:
+    return _has_no_ids(spec) and all(technique(stage).shift_invariant for stage in spec.order)
 
 
 @probe("high", "metamorphic", applies=_has_no_ids)
@@ -38,7 +43,7 @@ def permuting_the_vocabulary_permutes_the_answer(self: Check, target: Target, ca
     yield from _compared(self, target, case, moved, lambda p: p[:, place], "renaming the token ids changes more than their names")
 
 
-@probe("high", "metamorphic", applies=lambda spec: _has_no_ids(spec) and "repetition_penalty" not in spec.order)
+@probe("high", "metamorphic", applies=_is_shift_invariant)
 def shifting_the_logits_changes_nothing(self: Check, target: Target, case: Case) -> Iterator[Violation]:
     """A constant added to every logit of a row changes nothing (the multiplicative repetition penalty is exempt by definition)."""
     finite = np.isfinite(case.logits)

@@ -17,7 +17,7 @@ from samplerfuzz.targets.target import Target, TargetSpec
 def _draws_are_pinned(spec: TargetSpec) -> bool:
     """Is a row's draw fixed by its own inputs? By u, or by a seed of its own; one seed a call feeds all rows."""
     if spec.returns in ("logits", "probs"):
-        return "xtc_probability" not in spec.parameters
+        return not spec.tosses
     return "u" in spec.inputs or ("seed" in spec.inputs and spec.per_row)
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from samplerfuzz.cases import Case
-from samplerfuzz.cases.parameters import parameter
 from samplerfuzz.checks.contract import self_violation
 from samplerfuzz.checks.finding import Violation
 from samplerfuzz.checks.registry import Check, probe
+from samplerfuzz.core.registry import parameter
 from samplerfuzz.targets.target import Target, TargetSpec
 
 _ROWS, _SIZE = 32, 1000
@@ -18,7 +18,7 @@ _ROWS, _SIZE = 32, 1000
 
 def _pinned(spec: TargetSpec) -> bool:
     if spec.returns in ("logits", "probs"):
-        return "xtc_probability" not in spec.parameters or bool(spec.inputs & {"seed", "u"})
+        return not spec.tosses or bool(spec.inputs & {"seed", "u"})
     return bool(spec.inputs & {"seed", "u"})
 
 
@@ -100,7 +100,7 @@ def _flat_case(spec: TargetSpec, case: Case) -> Case:
     parameters: dict[str, object] = {}
     for name in spec.parameters:
         item = parameter(name)
-        neutral = {"temperature": 1.0, "top_k": float(_SIZE), "typical_p": 1.0}.get(name, item.neutral)
+        neutral = item.switched_off(_SIZE)
         parameters[name] = [{} for _ in range(_ROWS)] if item.kind == "bias" else np.full(_ROWS, 0.0 if neutral is None else neutral)
     history = tuple(np.zeros(0, np.int64) for _ in range(_ROWS)) if case.history is not None else None
     seeds = np.arange(_ROWS) * 977 * spec.per_row + 5

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from samplerfuzz.cases import Case
-from samplerfuzz.checks.evidence import expected_interval, interval
 from samplerfuzz.checks.finding import Violation
-from samplerfuzz.checks.frequencies import beliefs_of_legal_row, counted
+from samplerfuzz.checks.frequencies import counted, laws_of_legal_row
 from samplerfuzz.checks.registry import Check, probe
 from samplerfuzz.targets.target import Target
 
@@ -21,8 +20,8 @@ def uniform_grid_follows_the_law(self: Check, target: Target, case: Case) -> Ite
     """With u on a fine grid, each token's share of the grid is its probability. An inverse CDF misses by 2/n a token, the alias
     method by V/n; the bound allows 2V/n and, for draws that hash u, six standard errors."""
     template = case.take([0])
-    beliefs = beliefs_of_legal_row(target, template)
-    if beliefs is None:
+    laws = laws_of_legal_row(target, template)
+    if laws is None:
         return
     counts = np.zeros(case.vocabulary)
     grid = (np.arange(_GRID) + 0.5) / _GRID
@@ -34,19 +33,19 @@ def uniform_grid_follows_the_law(self: Check, target: Target, case: Case) -> Ite
         counts += drawn
     share = counts / _GRID
     excess = np.full(case.vocabulary, np.inf)
-    for low, high in (interval(b) for b in beliefs):
-        middle = np.clip(share, low[0], high[0])
+    for law in laws:
+        middle = np.clip(share, law.low, law.high)
         slack = 2 * case.vocabulary / _GRID + 6 * np.sqrt(middle * (1 - middle) / _GRID) + 1e-6
-        excess = np.minimum(excess, np.maximum(low[0] - share, share - high[0]) - slack)
+        excess = np.minimum(excess, np.maximum(law.low - share, share - law.high) - slack)
     if (excess > 0).any():
         token = int(np.argmax(excess))
-        low, high = interval(beliefs[0])
+        low, high = laws[0].low, laws[0].high
         yield Violation(
             check=self.id,
             severity=self.severity,
             row=0,
-            title=f"token {token} takes {share[token]:.4g} of a grid of u; the definition gives {low[0][token]:.4g} to {high[0][token]:.4g}",
-            expected=expected_interval(beliefs[0], 0),
+            title=f"token {token} takes {share[token]:.4g} of a grid of u; the definition gives {low[token]:.4g} to {high[token]:.4g}",
+            expected=laws[0].expected(),
             observed={"outcome": "value", "counts": counts.astype(int).tolist()},
             protocol="grid",
             statistic={"n": float(_GRID)},

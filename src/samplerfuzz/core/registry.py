@@ -15,6 +15,8 @@ from typing import Any
 
 from samplerfuzz.core.errors import UsageError
 
+_LARGEST = 1.7976931348623157e308
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
@@ -26,6 +28,9 @@ class Parameter:
       common: closed range in which refusing is a finding; an upper end of inf means the vocabulary size for integers.
       neutral: the value that switches the technique off (None: it cannot be).
       edges: values worth throwing, beyond the ends of `common`.
+      meaning: closed range in which the definition gives an answer to judge by.
+      beside: what a row's own thresholds are made of, so that values can be placed beside them: "mass" (sums of the largest
+        probabilities), "ratio" (to the largest), "probability", "rank", or "" (nothing).
     """
 
     name: str
@@ -33,6 +38,13 @@ class Parameter:
     common: tuple[float, float] = (0.0, 1.0)
     neutral: float | None = None
     edges: tuple[float, ...] = ()
+    meaning: tuple[float, float] = (-_LARGEST, _LARGEST)
+    beside: str = ""
+
+    def switched_off(self, vocabulary: int) -> float | None:
+        """Return a value that does nothing and, where there is one, lies in the common domain."""
+        inside = self.neutral is not None and self.common[0] <= self.neutral <= self.common[1]
+        return float(vocabulary) if not inside and self.kind == "integer" and self.common[1] == inf else self.neutral
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +56,10 @@ class Technique:
       parameters: its parameters; the first one decides whether the stage is present.
       sampler: "module:attribute" of the JAX stage constructor (keyword arguments: the parameter names).
       oracle: "module:attribute" of its float64 twin.
+      filters: whether it removes tokens and changes no logit of those that stay.
       reads_history: whether it needs the tokens so far.
+      shift_invariant: whether adding a constant to a row changes nothing.
+      coin: the parameter that is the probability of a coin the technique tosses, or "".
       summary: one line for `samplerfuzz ls` and `explain`.
     """
 
@@ -52,41 +67,43 @@ class Technique:
     parameters: tuple[Parameter, ...]
     sampler: str
     oracle: str
+    filters: bool = False
     reads_history: bool = False
+    shift_invariant: bool = True
+    coin: str = ""
     summary: str = ""
 
 
-def _technique(name: str, *parameters: Parameter, module: str = "", reads_history: bool = False, summary: str = "") -> Technique:
+def _technique(name: str, *parameters: Parameter, module: str = "", **traits: Any) -> Technique:
     module = module or name
     return Technique(
         name=name,
         parameters=parameters,
         sampler=f"samplerfuzz.samplers.{module}:{name}",
         oracle=f"samplerfuzz.oracle.{module}:{name}",
-        reads_history=reads_history,
-        summary=summary,
+        **traits,
     )
 
 
-def _p(name: str, lo: float, hi: float, neutral: float | None, *edges: float, kind: str = "real") -> Parameter:
-    return Parameter(name=name, kind=kind, common=(lo, hi), neutral=neutral, edges=edges)
+def _p(name: str, lo: float, hi: float, neutral: float | None, *edges: float, **traits: Any) -> Parameter:
+    return Parameter(name=name, common=(lo, hi), neutral=neutral, edges=edges, **traits)
 
 
-_WINDOW = _p("penalty_last_n", 1, 64, -1, 0, -1, 1, 2, kind="integer")
+_WINDOW = _p("penalty_last_n", 1, 64, -1, 0, -1, 1, 2, kind="integer", meaning=(-1, _LARGEST))
 
 # fmt: off
 TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
     _technique("logit_bias", _p("logit_bias", -100, 100, None, kind="bias"), summary="add a number to chosen tokens"),
-    _technique("repetition_penalty", _p("repetition_penalty", 1, 2, 1, 0.5, 1e-6, 1e6, 0, -1), _WINDOW, module="penalties", reads_history=True, summary="seen tokens: positive logits divided, the others multiplied"),
+    _technique("repetition_penalty", _p("repetition_penalty", 1, 2, 1, 0.5, 1e-6, 1e6, 0, -1, meaning=(5e-324, _LARGEST)), _WINDOW, module="penalties", reads_history=True, shift_invariant=False, summary="seen tokens: positive logits divided, the others multiplied"),
     _technique("presence_penalty", _p("presence_penalty", -2, 2, 0, 100, -100), _WINDOW, module="penalties", reads_history=True, summary="seen tokens: minus a constant"),
     _technique("frequency_penalty", _p("frequency_penalty", -2, 2, 0, 100, -100), _WINDOW, module="penalties", reads_history=True, summary="seen tokens: minus a constant a time"),
-    _technique("temperature", _p("temperature", 0.001, 2, 1, 0, -0.001, -1, -0.0, 1e-6, 1e-20, 1e-38, 1e-45, 0.01, 100, 1e9, 1e38, inf, -inf), summary="divide the logits; 0 is greedy, negative inverts"),
-    _technique("top_n_sigma", _p("top_n_sigma", 0.01, 5, 0, 1e-6, 100, -1), summary="keep what lies within n standard deviations of the maximum"),
-    _technique("top_k", _p("top_k", 1, inf, 0, 0, -1, -5, 2**31 - 1, kind="integer"), summary="keep the k largest"),
-    _technique("typical_p", _p("typical_p", 0.001, 1, 1, 1e-8, 0, -1, 2), summary="keep the tokens whose surprisal is nearest the entropy"),
-    _technique("top_p", _p("top_p", 0.001, 1, 1, 1e-8, 1 - 1e-7, 0, -1, 2), summary="keep the smallest set of probability at least p"),
-    _technique("min_p", _p("min_p", 0, 1, 0, 1e-8, -1, 2), summary="keep what has at least a share of the largest probability"),
-    _technique("xtc", _p("xtc_threshold", 0.01, 1, 1, 0, 0.5, -1, 2), _p("xtc_probability", 0, 1, 0, -1, 2), summary="sometimes remove all top choices but the least probable"),
+    _technique("temperature", _p("temperature", 0.001, 2, 1, 0, -0.001, -1, -0.0, 1e-6, 1e-20, 1e-38, 1e-45, 0.01, 100, 1e9, 1e38, inf, -inf, meaning=(-inf, inf)), summary="divide the logits; 0 is greedy, negative inverts"),
+    _technique("top_n_sigma", _p("top_n_sigma", 0.01, 5, 0, 1e-6, 100, -1), filters=True, summary="keep what lies within n standard deviations of the maximum"),
+    _technique("top_k", _p("top_k", 1, inf, 0, 0, -1, -5, 2**31 - 1, kind="integer", beside="rank"), filters=True, summary="keep the k largest"),
+    _technique("typical_p", _p("typical_p", 0.001, 1, 1, 1e-8, 0, -1, 2, beside="mass"), filters=True, summary="keep the tokens whose surprisal is nearest the entropy"),
+    _technique("top_p", _p("top_p", 0.001, 1, 1, 1e-8, 1 - 1e-7, 0, -1, 2, beside="mass"), filters=True, summary="keep the smallest set of probability at least p"),
+    _technique("min_p", _p("min_p", 0, 1, 0, 1e-8, -1, 2, beside="ratio"), filters=True, summary="keep what has at least a share of the largest probability"),
+    _technique("xtc", _p("xtc_threshold", 0.01, 1, 1, 0, 0.5, -1, 2, meaning=(0, 1), beside="probability"), _p("xtc_probability", 0, 1, 0, -1, 2, meaning=(0, 1)), filters=True, coin="xtc_probability", summary="sometimes remove all top choices but the least probable"),
 )}
 # fmt: on
 
@@ -96,6 +113,11 @@ def technique(name: str) -> Technique:
     if name in TECHNIQUES:
         return TECHNIQUES[name]
     raise UsageError(f"unknown stage {name!r}; {_nearest(name, TECHNIQUES)}")
+
+
+def parameter(name: str) -> Parameter:
+    """Return the parameter `name` of whichever technique reads it; KeyError when none does."""
+    return next(p for t in parameter_owners()[name] for p in t.parameters if p.name == name)
 
 
 def parameter_owners() -> dict[str, tuple[Technique, ...]]:

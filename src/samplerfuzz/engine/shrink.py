@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from samplerfuzz.cases import Case
-from samplerfuzz.cases.parameters import parameter
+from samplerfuzz.core.registry import parameter
 
 Predicate = Callable[[Case], bool]
 

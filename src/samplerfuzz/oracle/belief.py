@@ -116,6 +116,14 @@ class Belief:
         least = np.maximum(1, np.minimum(least, possible.sum(-1)))
         return self.replaced(must=must, may=possible & ~must, least=np.minimum(least, self.least) if self.may.any() else least)
 
+    def intersected(self, other: Belief) -> Belief:
+        """Return what both beliefs keep; where they exclude each other, what `self` keeps."""
+        possible = self.possible & other.possible
+        possible = np.where(possible.any(-1, keepdims=True), possible, self.possible)
+        must = self.must & other.must
+        least = np.minimum(np.minimum(self.least, other.least), possible.sum(-1))
+        return self.replaced(must=must, may=possible & ~must, least=least)
+
     def replaced(self, **changes: object) -> Belief:
         """Return a copy with some fields changed."""
         fields = {name: getattr(self, name) for name in ("z", "error", "must", "may", "least", "greedy", "arithmetic")}

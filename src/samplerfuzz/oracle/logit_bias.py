@@ -8,6 +8,6 @@ from samplerfuzz.oracle.belief import Belief
 from samplerfuzz.oracle.penalties import shift
 
 
-def logit_bias(belief: Belief, *, logit_bias: np.ndarray, reading: int = 0) -> Belief:
+def logit_bias(belief: Belief, *, logit_bias: np.ndarray) -> Belief:
     """Add `logit_bias` [R, V]."""
     return shift(belief, logit_bias)

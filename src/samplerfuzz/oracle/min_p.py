@@ -1,6 +1,6 @@
 """min-p: p_i >= a · p_max, that is z_i >= max z + ln a (Nguyen et al., arXiv 2407.01082).
 
-a <= 0 is off; a > 1 keeps the maximum (reading 0) or is off (reading 1). `>=` or `>` differ only within rounding.
+a <= 0 is off; a > 1 keeps the maximum or is off. `>=` or `>` differ only within rounding.
 """
 
 from __future__ import annotations
@@ -8,11 +8,13 @@ from __future__ import annotations
 import numpy as np
 
 from samplerfuzz.oracle.belief import Belief
+from samplerfuzz.oracle.conventions import Convention, conventions
 
 
-def min_p(belief: Belief, *, min_p: np.ndarray, reading: int = 0) -> Belief:
+@conventions(Convention(name="above_one", values=("maximum", "off"), matters=lambda at: bool((at["min_p"] > 1).any())))
+def min_p(belief: Belief, *, min_p: np.ndarray, above_one: str) -> Belief:
     """Keep what has at least the share `min_p` [R] of the largest probability."""
-    off = (min_p <= 0) | ((min_p > 1) & (reading == 1))
+    off = (min_p <= 0) | ((min_p > 1) & (above_one == "off"))
     share = np.clip(np.where(off, 1.0, min_p), 1e-300, 1.0)
     low, high = belief.bounds()
     peak_low = np.where(belief.must, low, -np.inf).max(-1, keepdims=True)

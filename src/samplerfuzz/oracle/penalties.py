@@ -1,7 +1,7 @@
 """Penalties on tokens already seen: repetition (Keskar et al. 2019, with the sign fix), presence and frequency (OpenAI API).
 
 Repetition: z > 0 ? z / r : z · r, once a distinct token. Presence: z − a·1[c > 0]. Frequency: z − b·c.
-Neutral: r = 1, a = 0, b = 0. Ids outside the vocabulary are ignored in the only clean reading.
+Seen: in the window of the last `penalty_last_n` tokens, the prompt counted or not. Neutral: r = 1, a = 0, b = 0. Ids outside the vocabulary are ignored in the only clean reading.
 """
 
 from __future__ import annotations
@@ -9,10 +9,18 @@ from __future__ import annotations
 import numpy as np
 
 from samplerfuzz.oracle.belief import Belief
+from samplerfuzz.oracle.conventions import Convention, conventions
+from samplerfuzz.oracle.history import History
+
+TOKENS = Convention(name="tokens", values=("all", "output"), matters=lambda at: bool((at.history.prompt_length > 0).any()))
 
 
-def repetition_penalty(belief: Belief, *, repetition_penalty: np.ndarray, counts: np.ndarray, reading: int = 0) -> Belief:
-    """Divide seen positive logits by `repetition_penalty` [R], multiply the others; counts [R, V]."""
+@conventions(TOKENS)
+def repetition_penalty(
+    belief: Belief, *, repetition_penalty: np.ndarray, history: History, tokens: str, penalty_last_n: np.ndarray | None = None
+) -> Belief:
+    """Divide seen positive logits by `repetition_penalty` [R], multiply the others."""
+    counts = history.counts(belief.z.shape[-1], last_n=penalty_last_n, tokens=tokens)
     r = repetition_penalty[:, None]
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         changed = np.where(belief.z > 0, belief.z / r, belief.z * r)
@@ -25,13 +33,21 @@ def repetition_penalty(belief: Belief, *, repetition_penalty: np.ndarray, counts
     )
 
 
-def presence_penalty(belief: Belief, *, presence_penalty: np.ndarray, counts: np.ndarray, reading: int = 0) -> Belief:
-    """Subtract `presence_penalty` [R] from every seen token; counts [R, V]."""
+@conventions(TOKENS)
+def presence_penalty(
+    belief: Belief, *, presence_penalty: np.ndarray, history: History, tokens: str, penalty_last_n: np.ndarray | None = None
+) -> Belief:
+    """Subtract `presence_penalty` [R] from every seen token."""
+    counts = history.counts(belief.z.shape[-1], last_n=penalty_last_n, tokens=tokens)
     return shift(belief, -presence_penalty[:, None] * (counts > 0))
 
 
-def frequency_penalty(belief: Belief, *, frequency_penalty: np.ndarray, counts: np.ndarray, reading: int = 0) -> Belief:
-    """Subtract `frequency_penalty` [R] times the count; counts [R, V]."""
+@conventions(TOKENS)
+def frequency_penalty(
+    belief: Belief, *, frequency_penalty: np.ndarray, history: History, tokens: str, penalty_last_n: np.ndarray | None = None
+) -> Belief:
+    """Subtract `frequency_penalty` [R] times the count."""
+    counts = history.counts(belief.z.shape[-1], last_n=penalty_last_n, tokens=tokens)
     return shift(belief, -frequency_penalty[:, None] * counts)
 
 

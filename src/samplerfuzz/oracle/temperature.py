@@ -9,13 +9,26 @@ from __future__ import annotations
 import numpy as np
 
 from samplerfuzz.oracle.belief import Belief
+from samplerfuzz.oracle.conventions import Convention, conventions
 
 SMALLEST_NORMAL = 1.1754943508222875e-38
 
 
-def temperature(belief: Belief, *, temperature: np.ndarray, reading: int = 0) -> Belief:
+def _is_subnormal(temperature: np.ndarray) -> np.ndarray:
+    return (np.abs(temperature) < SMALLEST_NORMAL) & (temperature != 0)
+
+
+@conventions(
+    Convention(name="negative", values=("invert", "greedy"), matters=lambda at: bool((at["temperature"] < 0).any())),
+    Convention(name="subnormal", values=("divide", "greedy"), matters=lambda at: bool(_is_subnormal(at["temperature"]).any())),
+)
+def temperature(belief: Belief, *, temperature: np.ndarray, negative: str, subnormal: str) -> Belief:
     """Divide by `temperature` [R]."""
-    greedy = (temperature == 0) | ((temperature < 0) & (reading in (1, 3))) | ((np.abs(temperature) < SMALLEST_NORMAL) & (reading >= 2))
+    greedy = temperature == 0
+    if negative == "greedy":
+        greedy |= temperature < 0
+    if subnormal == "greedy":
+        greedy |= _is_subnormal(temperature)
     t = np.where(greedy, 1.0, temperature)
     possible = belief.possible
     z = np.where(possible, belief.z, 0.0)

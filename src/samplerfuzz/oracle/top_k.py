@@ -10,7 +10,7 @@ import numpy as np
 from samplerfuzz.oracle.belief import Belief, sums_above
 
 
-def top_k(belief: Belief, *, top_k: np.ndarray, reading: int = 0) -> Belief:
+def top_k(belief: Belief, *, top_k: np.ndarray) -> Belief:
     """Keep the `top_k` [R] largest of each row."""
     size = belief.z.shape[-1]
     k = np.where((top_k <= 0) | (top_k >= size), size, top_k)

@@ -1,7 +1,7 @@
 """top-nσ: z_i >= max z − n·σ, σ over the allowed set (Tang et al., arXiv 2411.07641).
 
-n <= 0 is off (at exactly 0 also "the maximum only", reading 2). σ population (readings 0, 2) or with Bessel's correction
-(reading 1): released implementations differ and both are fair unless a dialect is declared.
+n <= 0 is off; at exactly 0 also "the maximum only". σ population or with Bessel's correction: released implementations differ and both
+are fair unless a dialect is declared.
 """
 
 from __future__ import annotations
@@ -9,11 +9,16 @@ from __future__ import annotations
 import numpy as np
 
 from samplerfuzz.oracle.belief import Belief
+from samplerfuzz.oracle.conventions import Convention, conventions
 
 
-def top_n_sigma(belief: Belief, *, top_n_sigma: np.ndarray, reading: int = 0) -> Belief:
+@conventions(
+    Convention(name="sigma", values=("population", "bessel")),
+    Convention(name="zero", values=("off", "maximum"), matters=lambda at: bool((at["top_n_sigma"] == 0).any())),
+)
+def top_n_sigma(belief: Belief, *, top_n_sigma: np.ndarray, sigma: str, zero: str) -> Belief:
     """Keep what lies within `top_n_sigma` [R] standard deviations of the maximum."""
-    off = (top_n_sigma < 0) | np.isposinf(top_n_sigma) | ((top_n_sigma == 0) & (reading != 2))
+    off = (top_n_sigma < 0) | np.isposinf(top_n_sigma) | ((top_n_sigma == 0) & (zero == "off"))
     n = np.where(off, 1.0, top_n_sigma)
     inside = belief.possible
     count = np.maximum(inside.sum(-1), 1)
@@ -24,19 +29,19 @@ def top_n_sigma(belief: Belief, *, top_n_sigma: np.ndarray, reading: int = 0) ->
     with np.errstate(over="ignore", invalid="ignore"):
         mean = shifted.sum(-1) / count
         squares = np.where(inside, (shifted - mean[:, None]) ** 2, 0).sum(-1)
-        sigma = np.sqrt(squares / (np.maximum(count - 1, 1) if reading == 1 else count))
+        deviation = np.sqrt(squares / (np.maximum(count - 1, 1) if sigma == "bessel" else count))
         scale = np.abs(z).max(-1)
         wobble = np.where(inside, belief.error, 0).max(-1)
         band = (
             (n * 4 + 2) * (wobble + 8 * belief.arithmetic.unit * np.sqrt(count) * scale)
-            + 8 * belief.arithmetic.unit * count * n * sigma
+            + 8 * belief.arithmetic.unit * count * n * deviation
             + 1e-30
         )
-        lost = ~np.isfinite(sigma) | (squares > belief.arithmetic.largest) | belief.may.any(-1) | ~np.isfinite(wobble)
+        lost = ~np.isfinite(deviation) | (squares > belief.arithmetic.largest) | belief.may.any(-1) | ~np.isfinite(wobble)
         # squares that underflow to zero: sigma may be 0
-        lost |= (sigma > 0) & (squares < belief.arithmetic.underflow)
+        lost |= (deviation > 0) & (squares < belief.arithmetic.underflow)
         gap = np.where(inside, top[:, None] - z, np.inf)
-        limit = (n * sigma)[:, None]
+        limit = (n * deviation)[:, None]
     removed = (gap > limit + band[:, None]) & ~lost[:, None]
     kept = ((gap < limit - band[:, None]) & ~lost[:, None]) | (gap + belief.error <= 0)
     kept |= (count == 1)[:, None]

@@ -1,7 +1,7 @@
 """top-p: the smallest prefix of p, sorted descending, whose mass is at least P (Holtzman et al. 2020).
 
-A token stays iff the mass before it is below P: the crossing token stays. P >= 1 is off. P <= 0 keeps the arg-max
-(reading 0) or is off (reading 1). The mass is measured on what the earlier stages left.
+A token stays iff the mass before it is below P: the crossing token stays. P >= 1 is off. P <= 0 keeps the arg-max or is off. The mass is
+measured on what the earlier filters left, or on the full row ("joint" filters).
 """
 
 from __future__ import annotations
@@ -9,12 +9,19 @@ from __future__ import annotations
 import numpy as np
 
 from samplerfuzz.oracle.belief import Belief, prefix_mass
+from samplerfuzz.oracle.conventions import Convention, conventions
 
 
-def top_p(belief: Belief, *, top_p: np.ndarray, reading: int = 0) -> Belief:
+@conventions(
+    Convention(name="mass", values=("left", "full"), matters=lambda at: at.filtered),
+    Convention(name="nothing", values=("maximum", "off"), matters=lambda at: bool((at["top_p"] <= 0).any())),
+)
+def top_p(belief: Belief, *, top_p: np.ndarray, unfiltered: Belief, mass: str, nothing: str) -> Belief:
     """Keep the nucleus of mass `top_p` [R]."""
-    low, high = belief.bounds()
-    return keep_prefix(belief, low, high, np.where((top_p <= 0) & (reading == 1), 1.0, top_p))
+    wanted = np.where((top_p <= 0) & (nothing == "off"), 1.0, top_p)
+    if mass == "full":
+        return belief.intersected(keep_prefix(unfiltered, *unfiltered.bounds(), wanted))
+    return keep_prefix(belief, *belief.bounds(), wanted)
 
 
 def keep_prefix(belief: Belief, low_key: np.ndarray, high_key: np.ndarray, mass: np.ndarray) -> Belief:

@@ -1,6 +1,6 @@
 """Locally typical sampling: sort by |−ln p − H| ascending, smallest prefix with mass >= τ (Meister et al., arXiv 2202.00666).
 
-0 · ln 0 = 0. τ >= 1 is off; τ <= 0 keeps the first (reading 0) or is off (reading 1). The arg-max need not survive.
+0 · ln 0 = 0. τ >= 1 is off; τ <= 0 keeps the first or is off. The arg-max need not survive.
 """
 
 from __future__ import annotations
@@ -8,10 +8,12 @@ from __future__ import annotations
 import numpy as np
 
 from samplerfuzz.oracle.belief import Belief
+from samplerfuzz.oracle.conventions import Convention, conventions
 from samplerfuzz.oracle.top_p import keep_prefix
 
 
-def typical_p(belief: Belief, *, typical_p: np.ndarray, reading: int = 0) -> Belief:
+@conventions(Convention(name="nothing", values=("first", "off"), matters=lambda at: bool((at["typical_p"] <= 0).any())))
+def typical_p(belief: Belief, *, typical_p: np.ndarray, nothing: str) -> Belief:
     """Keep the tokens whose surprisal is nearest the entropy, up to mass `typical_p` [R]."""
     bottom, ceiling = belief.probabilities()
     nominal = np.where(belief.possible, belief.z, -np.inf)
@@ -37,5 +39,5 @@ def typical_p(belief: Belief, *, typical_p: np.ndarray, reading: int = 0) -> Bel
     score = np.where(belief.possible, np.abs(np.where(belief.possible, surprisal, 0) - entropy), 0)
     low_key = np.where(belief.possible, -(score + error), -np.inf)
     high_key = np.where(belief.possible, -np.maximum(score - error, 0), -np.inf)
-    off = (typical_p >= 1) | ((typical_p <= 0) & (reading == 1))
+    off = (typical_p >= 1) | ((typical_p <= 0) & (nothing == "off"))
     return keep_prefix(belief, low_key, high_key, np.where(off, 1.0, typical_p))

@@ -1,6 +1,6 @@
 """XTC: among tokens with p >= t remove all but the least probable; nothing if fewer than two (p-e-w, text-generation-webui PR 6335).
 
-The coin of `xtc_probability` makes two readings: fired (0) and not fired (1). t > 0.5 is a no-op. Ties of the least
+The coin of `xtc_probability` (1 when it is not given) fires or rests. t > 0.5 is a no-op. Ties of the least
 probable may be broken in any way, or all be kept.
 """
 
@@ -9,11 +9,18 @@ from __future__ import annotations
 import numpy as np
 
 from samplerfuzz.oracle.belief import Belief, sums_above
+from samplerfuzz.oracle.conventions import Convention, Occasion, conventions
 
 
-def xtc(belief: Belief, *, xtc_threshold: np.ndarray, xtc_probability: np.ndarray, reading: int = 0) -> Belief:
+def _chance(at: Occasion) -> np.ndarray:
+    return at.parameters.get("xtc_probability", np.ones(1))
+
+
+@conventions(Convention(name="coin", values=("fires", "rests"), matters=lambda at: bool((_chance(at) < 1).any()), chance=_chance))
+def xtc(belief: Belief, *, xtc_threshold: np.ndarray, coin: str, xtc_probability: np.ndarray | None = None) -> Belief:
     """Remove the top choices but the least probable."""
-    off = (xtc_threshold > 0.5) | (xtc_probability <= 0) | ((xtc_probability < 1) & (reading == 1))
+    probability = np.ones_like(xtc_threshold) if xtc_probability is None else xtc_probability
+    off = (xtc_threshold > 0.5) | (probability <= 0) | ((probability < 1) & (coin == "rests"))
     bottom, ceiling = belief.probabilities()
     band = 16 * belief.arithmetic.unit * (1 + xtc_threshold) + 1e-7
     threshold = xtc_threshold[:, None]

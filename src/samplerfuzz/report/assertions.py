@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from samplerfuzz.cases import Case
-from samplerfuzz.cases.parameters import parameter
 from samplerfuzz.checks.finding import Finding
+from samplerfuzz.core.registry import parameter
 from samplerfuzz.report.text import json_ready
 
 _RELATIONS = {

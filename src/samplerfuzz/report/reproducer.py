@@ -11,8 +11,8 @@ import numpy as np
 
 import samplerfuzz
 from samplerfuzz.cases import Case
-from samplerfuzz.cases.parameters import parameter
 from samplerfuzz.checks.finding import Finding
+from samplerfuzz.core.registry import parameter
 from samplerfuzz.report.assertions import Assertion, assertion, flat_case
 from samplerfuzz.report.files import write_atomically
 from samplerfuzz.report.literal import literal

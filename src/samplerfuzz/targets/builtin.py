@@ -54,7 +54,7 @@ def builtin_target(name: str) -> PlainTarget:
 def _function(name: str, order: tuple[str, ...]) -> Callable[..., Any]:
     from samplerfuzz.samplers import apply
 
-    parameters = list(dict.fromkeys(p.name for stage in order for p in technique(stage).parameters if p.name != "xtc_probability"))
+    parameters = list(dict.fromkeys(p.name for stage in order for p in technique(stage).parameters if p.name != technique(stage).coin))
     reads_history = any(technique(stage).reads_history for stage in order)
     returns = "tokens" if name == "draw" else "logits"
 
@@ -69,8 +69,6 @@ def _function(name: str, order: tuple[str, ...]) -> Callable[..., Any]:
         z = np.full((tall, wide), -np.inf, np.float32)
         z[:rows, :size] = logits
         arrays = {n: _padded(np.asarray(v, np.float64), tall, rows) for n, v in given.items() if n != "logit_bias"}
-        if "top_k" in arrays:
-            arrays["top_k"] = np.where(arrays["top_k"] >= size, 0, arrays["top_k"])
         extra: dict[str, Any] = {}
         if "logit_bias" in given:
             dense = np.zeros((tall, wide), np.float32)

@@ -18,8 +18,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from samplerfuzz.cases import Case, Generator
+from samplerfuzz.core.dialects import find_dialect
 from samplerfuzz.core.errors import UsageError
-from samplerfuzz.core.registry import TECHNIQUES, parameter_owners, technique
+from samplerfuzz.core.registry import TECHNIQUES, parameter, parameter_owners, technique
 from samplerfuzz.targets.target import Outcome, TargetSpec
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,7 +28,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 INPUTS = frozenset({"history", "prompt", "output", "seed", "u", "state"})
 RETURNS = ("logits", "probs", "tokens")
 _CHOICES = {"negative_temperature": ("reject", "greedy", "invert"), "zero_temperature": ("greedy", "reject"), "ties": ("any",)}
-_DIALECTS: dict[str, bool] = {"transformers": False, "vllm": False, "sglang": True, "llama.cpp": False}
 
 
 def target(
@@ -50,7 +50,7 @@ def target(
       per_row: parameters and seeds are arrays [B] instead of one number a call.
       negative_temperature: "reject", "greedy" or "invert".
       zero_temperature: "greedy" or "reject".
-      dialect: settles conventions that released engines differ in (top-p mass after top-k).
+      dialect: the engine whose conventions it follows, where released engines differ (`samplerfuzz ls dialects`).
       ties: "any": keep all ties or break them in a fixed way.
       dtype: arithmetic of the function: float64, float32, float16 or bfloat16.
       domain: parameter -> (low, high) in which refusing is a finding, where it is narrower than usual.
@@ -64,8 +64,7 @@ def target(
             raise UsageError(f"{name}={value!r}: expected one of {', '.join(_CHOICES[name])}")
     if returns is not None and returns not in RETURNS:
         raise UsageError(f"returns={returns!r}: expected one of {', '.join(RETURNS)}")
-    if dialect is not None and dialect not in _DIALECTS:
-        raise UsageError(f"dialect={dialect!r}: expected one of {', '.join(_DIALECTS)}")
+    settled = {} if dialect is None else dict(find_dialect(dialect).conventions)
     for stage in order or ():
         technique(stage)
     options = {
@@ -74,7 +73,8 @@ def target(
         "per_row": per_row,
         "negative_temperature": negative_temperature,
         "zero_temperature": zero_temperature,
-        "joint_mass": None if dialect is None else _DIALECTS[dialect],
+        # T < 0 may be refused, and a value is then greedy or it is wrong
+        "declared": {**settled, "temperature.negative": "invert" if negative_temperature == "invert" else "greedy"},
         "dtype": dtype,
         "domain": dict(domain or {}),
     }
@@ -126,7 +126,7 @@ class PlainTarget:
             if name == "logit_bias":
                 arguments[name] = value if self.spec.per_row else dict(value[0])
                 continue
-            kind = next(p.kind for t in parameter_owners()[name] for p in t.parameters if p.name == name)
+            kind = parameter(name).kind
             array = np.asarray(value, np.float64)
             if self.spec.per_row:
                 arguments[name] = array.astype(np.int64) if kind == "integer" else array.copy()
@@ -244,6 +244,7 @@ def _specification(function: Callable[..., Any], locator: str) -> TargetSpec:
         raise UsageError(
             f"target {locator!r}: order names {missing[0]!r} but the function does not take {technique(missing[0]).parameters[0].name!r}"
         )
+    options.setdefault("declared", {"temperature.negative": "greedy"})
     return TargetSpec(
         name=locator.rpartition(":")[2],
         locator=locator,

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from samplerfuzz.cases import Case
+from samplerfuzz.core.registry import technique
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class TargetSpec:
       negative_temperature: "reject", "greedy" or "invert".
       zero_temperature: "greedy" or "reject".
       dtype: arithmetic it declares.
-      joint_mass: what it declares about top-p after another filter (None: nothing).
+      declared: "stage.convention" -> value, where it or its dialect settles what engines do differently.
       domain: parameter -> (low, high), where refusing is a finding.
       order_was_assumed: the order was taken from the signature.
     """
@@ -41,9 +42,14 @@ class TargetSpec:
     negative_temperature: str = "reject"
     zero_temperature: str = "greedy"
     dtype: str = "float32"
-    joint_mass: bool | None = None
+    declared: Mapping[str, str] = field(default_factory=dict)
     domain: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     order_was_assumed: bool = False
+
+    @property
+    def tosses(self) -> bool:
+        """Whether a stage tosses a coin whose probability is a parameter: a call has more than one fair answer."""
+        return any(technique(stage).coin in self.parameters for stage in self.order)
 
 
 @dataclass(frozen=True, kw_only=True)

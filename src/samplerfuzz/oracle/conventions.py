@@ -1,0 +1,133 @@
+"""What the literature or released engines settle differently, stated beside each twin as data.
+
+A convention has a name and its fair values, the plainest first. A *reading* picks one value of each; a row is accused only when no
+reading explains it. A target or dialect that declares a convention settles it. A coin is no convention but an outcome: both sides
+are fair for one call, and over many draws they mix with a known chance.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+from samplerfuzz.core.registry import load, technique
+from samplerfuzz.oracle.history import History
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occasion:
+    """Where a convention may matter: the parameters of its stage, what stands before it, and the tokens so far.
+
+    Attributes:
+      parameters: name -> [R].
+      filtered: whether an earlier stage of the chain removes tokens.
+      history: of the rows.
+    """
+
+    parameters: Mapping[str, np.ndarray]
+    filtered: bool
+    history: History
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.parameters[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convention:
+    """One thing that correct implementations do differently.
+
+    Attributes:
+      name: keyword argument of the twin that gets the value.
+      values: the fair ones, the plainest first.
+      matters: whether the values can give different answers on an occasion.
+      chance: for a coin, the probability [R] of the first value.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    matters: Callable[[Occasion], bool] = lambda occasion: True
+    chance: Callable[[Occasion], np.ndarray] | None = None
+
+
+def conventions(*items: Convention) -> Callable[[F], F]:
+    """Declare the conventions of a twin."""
+
+    def declare(twin: F) -> F:
+        twin.conventions = items  # type: ignore[attr-defined]
+        return twin
+
+    return declare
+
+
+def conventions_of(stage: str) -> tuple[Convention, ...]:
+    """Return what the twin of `stage` declares."""
+    return getattr(load(technique(stage).oracle), "conventions", ())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """One fair interpretation of a chain.
+
+    Attributes:
+      settled: (stage, convention) -> value; what is not named has its plainest value.
+      coins: (stage, coin) -> value.
+      chance: [R] probability of these coins, or 1.
+    """
+
+    settled: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    coins: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    chance: np.ndarray | float = 1.0
+
+    def arguments(self, stage: str) -> dict[str, str]:
+        """Return the keyword arguments that the twin of `stage` gets."""
+        chosen = {**self.settled, **self.coins}
+        return {item.name: chosen.get((stage, item.name), item.values[0]) for item in conventions_of(stage)}
+
+
+def readings(
+    order: Sequence[str], parameters: Mapping[str, np.ndarray], *, history: History | None = None, declared: Mapping[str, str] | None = None
+) -> Iterator[Reading]:
+    """Yield the fair readings of a chain, the plainest first; readings that differ in coins only follow each other.
+
+    Args:
+      order: stage names.
+      parameters: name -> [R].
+      history: the tokens so far.
+      declared: "stage.convention" -> value, what the target or its dialect settles.
+    """
+    open_choices: list[list[tuple[tuple[str, str], str]]] = []
+    coins: list[list[tuple[tuple[str, str], str, np.ndarray]]] = []
+    filtered = False
+    for stage in order:
+        item = technique(stage)
+        given = {p.name: np.asarray(parameters[p.name], np.float64) for p in item.parameters if p.name in parameters}
+        occasion = Occasion(parameters=given, filtered=filtered, history=history or History.none(_rows(given)))
+        for convention in conventions_of(stage):
+            key = (stage, convention.name)
+            if convention.chance is not None:
+                if convention.matters(occasion):
+                    first = np.clip(convention.chance(occasion), 0, 1)
+                    coins.append([(key, value, p) for value, p in zip(convention.values, (first, 1 - first), strict=True)])
+                continue
+            named = (declared or {}).get(f"{stage}.{convention.name}")
+            if named is not None:
+                open_choices.append([(key, named)])
+            elif convention.matters(occasion):
+                open_choices.append([(key, value) for value in convention.values])
+        filtered = filtered or item.filters
+    for choice in itertools.product(*open_choices):
+        for toss in itertools.product(*coins):
+            chance: np.ndarray | float = 1.0
+            for _, _, p in toss:
+                chance = chance * p
+            yield Reading(settled=dict(choice), coins={key: value for key, value, _ in toss}, chance=chance)
+
+
+def _rows(parameters: Mapping[str, np.ndarray]) -> int:
+    return max((len(np.atleast_1d(value)) for value in parameters.values()), default=1)

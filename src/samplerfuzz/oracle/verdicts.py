@@ -1,0 +1,82 @@
+"""Verdicts: what a sampler returned against what the oracle believes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from samplerfuzz.oracle.belief import Belief
+
+_LOG_UNDERFLOW = -83.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdicts:
+    """Rows judged; every array is bool. A row without a violation passed.
+
+    Attributes:
+      never_kept: [R, V] a token of never has probability.
+      must_missing: [R, V] a token of must has none.
+      too_few: [R] fewer tokens than any correct answer has.
+      out_of_band: [R, V] probability outside its interval.
+      expected: [R, V] the exact distribution over the observed set.
+      vacuous: [R] nothing could have been wrong.
+    """
+
+    never_kept: np.ndarray
+    must_missing: np.ndarray
+    too_few: np.ndarray
+    out_of_band: np.ndarray
+    expected: np.ndarray
+    vacuous: np.ndarray
+
+    @property
+    def wrong(self) -> np.ndarray:
+        """[R] bool."""
+        return self.never_kept.any(-1) | self.must_missing.any(-1) | self.too_few | self.out_of_band.any(-1)
+
+
+def judge_distributions(belief: Belief, observed: np.ndarray, *, values: str) -> Verdicts:
+    """Judge the distributions [R, V] (normalised, float64, no NaN) a sampler gave.
+
+    values: "logits" or "probs", the form in which the target returned them; tiny probabilities may be flushed to zero.
+    """
+    support = observed > 0
+    possible = belief.possible
+    nominal = np.where(possible, belief.z, -np.inf)
+    top = nominal.max(-1, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0)
+    error = np.where(np.isfinite(belief.error), belief.error, 1e300)
+    with np.errstate(invalid="ignore", over="ignore"):
+        sunk = np.where(possible, nominal - top - error, 0) < max(_LOG_UNDERFLOW, np.log(belief.arithmetic.underflow))
+    never_kept = support & ~possible
+    must_missing = belief.must & ~support & ~sunk
+    kept = (support & possible).sum(-1)
+    flushed = (possible & sunk).sum(-1)
+    too_few = kept < np.maximum(1, belief.least - flushed)
+    expected = np.where(support & possible, belief.z, -np.inf)
+    peak = expected.max(-1, keepdims=True)
+    peak = np.where(np.isfinite(peak), peak, 0)
+    weight = np.exp(expected - peak)
+    expected = weight / np.maximum(weight.sum(-1, keepdims=True), 1e-300)
+    unit = belief.arithmetic.unit
+    size = observed.shape[-1]
+    magnitude = np.where(possible, np.abs(np.where(possible, belief.z, 0)), 0)
+    wobble = np.minimum(error + 6 * unit * magnitude, 700)
+    heavy = np.where((expected > 0) & support, np.exp(np.minimum(np.log(np.maximum(expected, 1e-300)) + wobble, 0)), 0)
+    shared = np.where(heavy > 1e-12, wobble, 0).max(-1, keepdims=True)
+    slack = np.expm1(np.minimum(wobble + shared, 700)) + 4 * (size + 64) * unit
+    floor = belief.arithmetic.underflow * size + (0.0 if values == "logits" else unit * 1e-3)
+    out_of_band = (observed > expected * (1 + slack) + floor) | (observed < expected / (1 + slack) - floor)
+    out_of_band &= support & possible & ~sunk & (observed >= 0)
+    out_of_band &= ~(belief.greedy[:, None] & (belief.possible.sum(-1, keepdims=True) > 1))
+    vacuous = ~belief.must.any(-1) & ~(~possible & (belief.z > -np.inf)).any(-1) & (belief.least <= 1) & (slack.min(-1) > 1)
+    return Verdicts(
+        never_kept=never_kept, must_missing=must_missing, too_few=too_few, out_of_band=out_of_band, expected=expected, vacuous=vacuous
+    )
+
+
+def judge_tokens(belief: Belief, tokens: np.ndarray) -> np.ndarray:
+    """Return [R] bool: the token [R] (in range) is one that none may emit."""
+    return ~np.take_along_axis(belief.possible, tokens[:, None].astype(np.int64), -1)[:, 0]
