@@ -7,11 +7,14 @@ kept set open, the later stages compute bounds over all sets in between.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 
 from samplerfuzz.core.errors import UsageError
+from samplerfuzz.oracle.ranking import Ranking
 
 _HUGE = 1e300
 
@@ -73,41 +76,75 @@ class Belief:
         """[R, V] bool: must or may."""
         return self.must | self.may
 
-    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return lowest and highest honest logits [R, V]; a lost order spans everything but stays finite."""
-        z = np.where(np.isfinite(self.z), self.z, 0.0)
-        masked = ~self.possible
-        top = np.where(masked, -np.inf, z).max(-1, keepdims=True, initial=-np.inf)
-        # many samplers compare probabilities, not logits: what differs by less than the rounding of exp may tie
-        blur = 4 * self.arithmetic.unit * (1 + np.minimum(np.abs(z - np.where(np.isfinite(top), top, 0.0)), 1e3))
-        error = np.where(np.isfinite(self.error), self.error + blur, _HUGE)
-        return np.where(masked, -np.inf, z - error), np.where(masked, -np.inf, z + error)
+    @cached_property
+    def span(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest honest logits [R, V], -inf where the input masked the token; a lost order spans everything but stays finite.
 
-    def weights(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return lowest and highest unnormalised probabilities [R, V], scaled by the highest row maximum."""
-        low, high = self.bounds()
-        nominal = np.where(self.possible, self.z, -np.inf)
-        top = nominal.max(-1, keepdims=True, initial=-np.inf)
+        Narrowing leaves them as they are: what was removed must get no weight from whoever reads them.
+        """
+        inside = self.z > -np.inf
+        z = np.where(inside, self.z, 0.0)
+        top = np.where(self.possible, self.z, -np.inf).max(-1, keepdims=True, initial=-np.inf)
+        # many samplers compare probabilities, not logits: what differs by less than the rounding of exp may tie
+        blur = np.abs(z - np.where(np.isfinite(top), top, 0.0))
+        np.minimum(blur, 1e3, out=blur)
+        blur += 1
+        blur *= 4 * self.arithmetic.unit
+        blur += self.error
+        np.minimum(blur, _HUGE, out=blur)
+        low, high = z - blur, z + blur
+        low[~inside] = high[~inside] = -np.inf
+        return low, high
+
+    @cached_property
+    def ranking(self) -> Ranking:
+        """The tokens by logit; removed ones have a place too and must get no weight."""
+        low, high = self.span
+        return Ranking(low=low, high=high)
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return lowest and highest honest logits [R, V], -inf for tokens of never."""
+        low, high = self.span
+        gone = ~self.possible
+        return np.where(gone, -np.inf, low), np.where(gone, -np.inf, high)
+
+    @cached_property
+    def _scaled(self) -> tuple[np.ndarray, np.ndarray]:
+        """Unnormalised probabilities [R, V] at either end, scaled by the row's maximum; 0 for tokens of never."""
+        low, high = self.span
+        top = np.where(self.possible, self.z, -np.inf).max(-1, keepdims=True, initial=-np.inf)
         top = np.where(np.isfinite(top), top, 0.0)
         with np.errstate(over="ignore", under="ignore"):
-            return np.where(self.must, np.exp(np.minimum(low - top, 0)), 0.0), np.exp(np.minimum(high - top, 700))
+            least, most = np.exp(np.minimum(low - top, 0)), np.exp(np.minimum(high - top, 700))
+        return least * self.possible, most * self.possible
+
+    def weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return lowest and highest unnormalised probabilities [R, V]; the lowest of a token that may be removed is 0."""
+        least, most = self._scaled
+        return least * self.must, most
 
     def probabilities(self) -> tuple[np.ndarray, np.ndarray]:
         """Return bounds [R, V] of the probability of each token given that it is kept."""
-        low, high = self.weights()
-        own_low = np.where(self.possible, self._own_low(), 0.0)
+        own_low, high = self._scaled
+        sure = own_low * self.must
         others_high = high.sum(-1, keepdims=True) - high
-        others_low = low.sum(-1, keepdims=True) - low
+        others_low = sure.sum(-1, keepdims=True) - sure
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             bottom = np.nan_to_num(own_low / (own_low + np.maximum(others_high, 0)))
             ceiling = np.nan_to_num(high / (high + np.maximum(others_low, 0)))
         return bottom, np.minimum(1.0, ceiling)
 
-    def _own_low(self) -> np.ndarray:
-        low, _ = self.bounds()
-        top = np.where(self.possible, self.z, -np.inf).max(-1, keepdims=True, initial=-np.inf)
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            return np.exp(np.minimum(low - np.where(np.isfinite(top), top, 0.0), 0))
+    def mass_before(self, ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
+        """Return bounds [R, V] of the probability mass that stands before each token in a ranking."""
+        own_low, high = self._scaled
+        sure, sure_high = own_low * self.must, high * self.must
+        before_least, before_most = ranking.surely_before(sure), ranking.possibly_before(high)
+        others_high = np.maximum(high.sum(-1, keepdims=True) - high - ranking.surely_before(sure_high), 0)
+        others_low = np.maximum(sure.sum(-1, keepdims=True) - sure - ranking.possibly_before(sure), 0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            least = np.nan_to_num(before_least / (before_least + high + others_high))
+            most = np.nan_to_num(before_most / (before_most + own_low + others_low), nan=1.0)
+        return least, most
 
     def narrowed(self, *, kept: np.ndarray, removed: np.ndarray, least: np.ndarray | int) -> Belief:
         """Apply a filter: `kept` [R, V] surely pass, `removed` [R, V] surely fail; at least `least` [R] stay."""
@@ -124,25 +161,36 @@ class Belief:
         least = np.minimum(np.minimum(self.least, other.least), possible.sum(-1))
         return self.replaced(must=must, may=possible & ~must, least=least)
 
-    def replaced(self, **changes: object) -> Belief:
+    def replaced(self, **changes: Any) -> Belief:
         """Return a copy with some fields changed."""
         fields = {name: getattr(self, name) for name in ("z", "error", "must", "may", "least", "greedy", "arithmetic")}
-        return Belief(**{**fields, **changes})
+        changed = Belief(**{**fields, **changes})
+        if changed.z is self.z and changed.error is self.error:
+            changed._share(self)
+        return changed
 
     def where(self, rows: np.ndarray, other: Belief) -> Belief:
         """Return `self` in the rows [R] where true and `other` elsewhere."""
         if rows.all():
             return self
         wide = rows[:, None]
-        return Belief(
-            z=np.where(wide, self.z, other.z),
-            error=np.where(wide, self.error, other.error),
+        same = self.z is other.z and self.error is other.error
+        mixed = Belief(
+            z=self.z if same else np.where(wide, self.z, other.z),
+            error=self.error if same else np.where(wide, self.error, other.error),
             must=np.where(wide, self.must, other.must),
             may=np.where(wide, self.may, other.may),
             least=np.where(rows, self.least, other.least),
             greedy=np.where(rows, self.greedy, other.greedy),
             arithmetic=self.arithmetic,
         )
+        if same:
+            mixed._share(other)
+        return mixed
+
+    def _share(self, other: Belief) -> None:
+        """Take over what depends on logits and errors only: sorting a row once serves every filter on it."""
+        self.__dict__.update({name: other.__dict__[name] for name in ("span", "ranking") if name in other.__dict__})
 
 
 def start(logits: np.ndarray, arithmetic: Precision) -> Belief:
@@ -162,47 +210,3 @@ def start(logits: np.ndarray, arithmetic: Precision) -> Belief:
         greedy=np.zeros(rows, bool),
         arithmetic=arithmetic,
     )
-
-
-def sums_above(keys: np.ndarray, weights: np.ndarray, thresholds: np.ndarray, *, inclusive: bool) -> np.ndarray:
-    """Return [R, V]: for each threshold the sum of the weights whose key is > it (>= when inclusive); O(V log V)."""
-    rows, size = keys.shape
-    if size <= 64:
-        above = keys[:, None, :] >= thresholds[:, :, None] if inclusive else keys[:, None, :] > thresholds[:, :, None]
-        return np.einsum("rij,rj->ri", above, weights)
-    order = np.argsort(keys, -1, kind="stable")
-    ordered = np.take_along_axis(keys, order, -1)
-    tail = np.cumsum(np.take_along_axis(weights, order, -1)[:, ::-1], -1)[:, ::-1]
-    tail = np.concatenate([tail, np.zeros((rows, 1))], -1)
-    side = "left" if inclusive else "right"
-    cut = np.stack([np.searchsorted(ordered[r], thresholds[r], side=side) for r in range(rows)])  # type: ignore[call-overload]
-    return np.take_along_axis(tail, cut, -1)
-
-
-def prefix_mass(belief: Belief, low_key: np.ndarray, high_key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return bounds [R, V] of the probability mass that precedes each token when keys are sorted descending.
-
-    A token whose key surely exceeds ours precedes us; one that ties or overlaps may precede us or not.
-    """
-    low, high = belief.weights()
-    own_low, own_high = np.where(belief.possible, belief._own_low(), 0.0), high
-    sure = np.where(belief.must, low, 0.0)
-    before_least = sums_above(np.where(belief.must, low_key, -np.inf), sure, high_key, inclusive=False)
-    before_most = np.maximum(sums_above(np.where(belief.possible, high_key, -np.inf), high, low_key, inclusive=True) - own_high, 0.0)
-    others_high = np.maximum(
-        high.sum(-1, keepdims=True)
-        - own_high
-        - sums_above(np.where(belief.must, low_key, -np.inf), np.where(belief.must, high, 0), high_key, inclusive=False),
-        0,
-    )
-    others_low = np.maximum(
-        sure.sum(-1, keepdims=True)
-        - sure
-        - sums_above(np.where(belief.possible, high_key, -np.inf), sure, low_key, inclusive=True)
-        + np.where(belief.must, sure, 0),
-        0,
-    )
-    with np.errstate(invalid="ignore", divide="ignore"):
-        least = np.nan_to_num(before_least / (before_least + own_high + others_high))
-        most = np.nan_to_num(before_most / (before_most + own_low + others_low), nan=1.0)
-    return least, most

@@ -32,23 +32,26 @@ def temperature(belief: Belief, *, temperature: np.ndarray, negative: str, subno
     t = np.where(greedy, 1.0, temperature)
     possible = belief.possible
     z = np.where(possible, belief.z, 0.0)
-    arithmetic = belief.arithmetic
-    best_high = np.where(possible, z, -np.inf).max(-1, keepdims=True)
-    best_low = np.where(possible, z, np.inf).min(-1, keepdims=True)
-    reference = np.where(t[:, None] > 0, best_high, best_low)
-    reference = np.where(np.isfinite(reference), reference, 0.0)
+    unit, column = belief.arithmetic.unit, t[:, None]
+    best = np.where(possible, z, -np.inf).max(-1)
+    if (t < 0).any():
+        best = np.where(t < 0, np.where(possible, z, np.inf).min(-1), best)
+    reference = np.where(np.isfinite(best), best, 0.0)[:, None]
+    gap = z - reference
+    same = gap == 0
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        scaled = np.clip((z - reference) / t[:, None], -1e300, 0)
-        scaled = np.where(np.isnan(scaled), 0.0, scaled)
-        magnitude = np.abs(z) / np.abs(t[:, None]) + np.abs(reference) / np.abs(t[:, None])
-        error = belief.error / np.abs(t[:, None]) + 4 * arithmetic.unit * np.where(np.isfinite(magnitude), magnitude, 1e300)
-    same = z == reference
-    error = np.where(same & (belief.error == 0), 0.0, error)
+        scaled = np.clip(gap / column, -1e300, 0)
+        scaled[np.isnan(scaled)] = 0.0
+        magnitude = (np.abs(z) + np.abs(reference)) / np.abs(column)
+        error = belief.error / np.abs(column) + 4 * unit * np.minimum(magnitude, 1e300)
+    error[same & (belief.error == 0)] = 0.0
     # beyond the largest finite number the order among the losers is lost, not the winner
-    error = np.where((scaled < -arithmetic.largest / 64) & ~same, np.maximum(error, np.abs(scaled) - 200), error)
-    error = np.where(np.isinf(t)[:, None], 0.0, error)
+    far = (scaled < -belief.arithmetic.largest / 64) & ~same
+    if far.any():
+        error = np.where(far, np.maximum(error, np.abs(scaled) - 200), error)
+    error[np.isinf(t)] = 0.0
     divided = belief.replaced(z=np.where(possible, scaled, -np.inf), error=np.where(possible, error, 0.0))
-    return divided.where(~greedy, _greedy(belief))
+    return divided.where(~greedy, _greedy(belief)) if greedy.any() else divided
 
 
 def _greedy(belief: Belief) -> Belief:

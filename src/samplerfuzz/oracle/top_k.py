@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from samplerfuzz.oracle.belief import Belief, sums_above
+from samplerfuzz.oracle.belief import Belief
 
 
 def top_k(belief: Belief, *, top_k: np.ndarray) -> Belief:
     """Keep the `top_k` [R] largest of each row."""
     size = belief.z.shape[-1]
     k = np.where((top_k <= 0) | (top_k >= size), size, top_k)
-    low, high = belief.bounds()
-    above_surely = sums_above(np.where(belief.must, low, -np.inf), belief.must * 1.0, high, inclusive=False)
-    above_possibly = sums_above(np.where(belief.possible, high, -np.inf), belief.possible * 1.0, low, inclusive=True) - belief.possible
-    return belief.narrowed(kept=above_possibly < k[:, None], removed=above_surely >= k[:, None], least=k.astype(np.int64)).where(
-        k < size, belief
-    )
+    surely = belief.ranking.surely_before(belief.must * 1.0)
+    possibly = belief.ranking.possibly_before(belief.possible * 1.0)
+    kept = belief.narrowed(kept=possibly < k[:, None], removed=surely >= k[:, None], least=k.astype(np.int64))
+    return kept.where(k < size, belief)

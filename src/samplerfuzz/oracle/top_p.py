@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from samplerfuzz.oracle.belief import Belief, prefix_mass
+from samplerfuzz.oracle.belief import Belief
 from samplerfuzz.oracle.conventions import Convention, conventions
+from samplerfuzz.oracle.ranking import Ranking
 
 
 @conventions(
@@ -20,14 +21,14 @@ def top_p(belief: Belief, *, top_p: np.ndarray, unfiltered: Belief, mass: str, n
     """Keep the nucleus of mass `top_p` [R]."""
     wanted = np.where((top_p <= 0) & (nothing == "off"), 1.0, top_p)
     if mass == "full":
-        return belief.intersected(keep_prefix(unfiltered, *unfiltered.bounds(), wanted))
-    return keep_prefix(belief, *belief.bounds(), wanted)
+        return belief.intersected(keep_prefix(unfiltered, unfiltered.ranking, wanted))
+    return keep_prefix(belief, belief.ranking, wanted)
 
 
-def keep_prefix(belief: Belief, low_key: np.ndarray, high_key: np.ndarray, mass: np.ndarray) -> Belief:
-    """Keep the smallest prefix, by descending key, of at least `mass` [R]; mass >= 1 is off but for rounding."""
+def keep_prefix(belief: Belief, ranking: Ranking, mass: np.ndarray) -> Belief:
+    """Keep the smallest prefix of a ranking of at least `mass` [R]; mass >= 1 is off but for rounding."""
     band = belief.arithmetic.mass_band(belief.z.shape[-1])
-    least, most = prefix_mass(belief, low_key, high_key)
+    least, most = belief.mass_before(ranking)
     target = np.clip(mass, 0.0, 1.0)[:, None]
     first = ~(least > 0)
     surely_first = ~(most > 0)

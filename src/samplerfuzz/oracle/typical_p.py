@@ -9,6 +9,7 @@ import numpy as np
 
 from samplerfuzz.oracle.belief import Belief
 from samplerfuzz.oracle.conventions import Convention, conventions
+from samplerfuzz.oracle.ranking import Ranking
 from samplerfuzz.oracle.top_p import keep_prefix
 
 
@@ -40,4 +41,4 @@ def typical_p(belief: Belief, *, typical_p: np.ndarray, nothing: str) -> Belief:
     low_key = np.where(belief.possible, -(score + error), -np.inf)
     high_key = np.where(belief.possible, -np.maximum(score - error, 0), -np.inf)
     off = (typical_p >= 1) | ((typical_p <= 0) & (nothing == "off"))
-    return keep_prefix(belief, low_key, high_key, np.where(off, 1.0, typical_p))
+    return keep_prefix(belief, Ranking(low=low_key, high=high_key), np.where(off, 1.0, typical_p))

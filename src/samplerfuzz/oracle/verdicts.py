@@ -9,6 +9,7 @@ import numpy as np
 from samplerfuzz.oracle.belief import Belief
 
 _LOG_UNDERFLOW = -83.0
+_LOG_NEGLIGIBLE = np.log(1e-12)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,36 +43,40 @@ def judge_distributions(belief: Belief, observed: np.ndarray, *, values: str) ->
 
     values: "logits" or "probs", the form in which the target returned them; tiny probabilities may be flushed to zero.
     """
-    support = observed > 0
-    possible = belief.possible
-    nominal = np.where(possible, belief.z, -np.inf)
-    top = nominal.max(-1, keepdims=True)
-    top = np.where(np.isfinite(top), top, 0)
-    error = np.where(np.isfinite(belief.error), belief.error, 1e300)
-    with np.errstate(invalid="ignore", over="ignore"):
-        sunk = np.where(possible, nominal - top - error, 0) < max(_LOG_UNDERFLOW, np.log(belief.arithmetic.underflow))
+    support, possible, must = observed > 0, belief.possible, belief.must
+    unit, size = belief.arithmetic.unit, observed.shape[-1]
+    error = np.minimum(belief.error, 1e300)
+    top = np.where(possible, belief.z, -np.inf).max(-1, keepdims=True)
+    top[~np.isfinite(top)] = 0
+    z = np.where(possible, belief.z, 0.0)
+    gap = z - top
+    gap -= error
+    sunk = (gap < max(_LOG_UNDERFLOW, np.log(belief.arithmetic.underflow))) & possible
+    inside = support & possible
     never_kept = support & ~possible
-    must_missing = belief.must & ~support & ~sunk
-    kept = (support & possible).sum(-1)
-    flushed = (possible & sunk).sum(-1)
-    too_few = kept < np.maximum(1, belief.least - flushed)
-    expected = np.where(support & possible, belief.z, -np.inf)
-    peak = expected.max(-1, keepdims=True)
-    peak = np.where(np.isfinite(peak), peak, 0)
-    weight = np.exp(expected - peak)
-    expected = weight / np.maximum(weight.sum(-1, keepdims=True), 1e-300)
-    unit = belief.arithmetic.unit
-    size = observed.shape[-1]
-    magnitude = np.where(possible, np.abs(np.where(possible, belief.z, 0)), 0)
-    wobble = np.minimum(error + 6 * unit * magnitude, 700)
-    heavy = np.where((expected > 0) & support, np.exp(np.minimum(np.log(np.maximum(expected, 1e-300)) + wobble, 0)), 0)
-    shared = np.where(heavy > 1e-12, wobble, 0).max(-1, keepdims=True)
-    slack = np.expm1(np.minimum(wobble + shared, 700)) + 4 * (size + 64) * unit
+    must_missing = must & ~support & ~sunk
+    too_few = inside.sum(-1) < np.maximum(1, belief.least - sunk.sum(-1))
+    share = np.where(inside, z, -np.inf)
+    peak = share.max(-1, keepdims=True)
+    peak[~np.isfinite(peak)] = 0
+    share -= peak
+    expected = np.exp(share)
+    total = np.maximum(expected.sum(-1, keepdims=True), 1e-300)
+    expected /= total
+    share -= np.log(total)
+    wobble = np.abs(z)
+    wobble *= 6 * unit
+    wobble += error
+    np.minimum(wobble, 700, out=wobble)
+    # what is heavy enough to move the others lends them its own uncertainty
+    shared = (wobble * (share + wobble > _LOG_NEGLIGIBLE)).max(-1, keepdims=True)
+    slack = np.expm1(np.minimum(wobble + shared, 700))
+    slack += 4 * (size + 64) * unit
     floor = belief.arithmetic.underflow * size + (0.0 if values == "logits" else unit * 1e-3)
     out_of_band = (observed > expected * (1 + slack) + floor) | (observed < expected / (1 + slack) - floor)
-    out_of_band &= support & possible & ~sunk & (observed >= 0)
-    out_of_band &= ~(belief.greedy[:, None] & (belief.possible.sum(-1, keepdims=True) > 1))
-    vacuous = ~belief.must.any(-1) & ~(~possible & (belief.z > -np.inf)).any(-1) & (belief.least <= 1) & (slack.min(-1) > 1)
+    out_of_band &= inside & ~sunk
+    out_of_band &= ~(belief.greedy[:, None] & (possible.sum(-1, keepdims=True) > 1))
+    vacuous = ~must.any(-1) & ~(~possible & (belief.z > -np.inf)).any(-1) & (belief.least <= 1) & (slack.min(-1) > 1)
     return Verdicts(
         never_kept=never_kept, must_missing=must_missing, too_few=too_few, out_of_band=out_of_band, expected=expected, vacuous=vacuous
     )

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from samplerfuzz.oracle.belief import Belief, sums_above
+from samplerfuzz.oracle.belief import Belief
 from samplerfuzz.oracle.conventions import Convention, Occasion, conventions
+from samplerfuzz.oracle.ranking import Ranking
 
 
 def _chance(at: Occasion) -> np.ndarray:
@@ -24,20 +25,11 @@ def xtc(belief: Belief, *, xtc_threshold: np.ndarray, coin: str, xtc_probability
     bottom, ceiling = belief.probabilities()
     band = 16 * belief.arithmetic.unit * (1 + xtc_threshold) + 1e-7
     threshold = xtc_threshold[:, None]
-    low, high = belief.bounds()
+    low, high = belief.span
     surely = belief.must & (bottom > threshold + band[:, None])
     possibly = belief.possible & (ceiling >= threshold - band[:, None])
     # a token goes when it is a top choice and a less probable top choice remains
-    others_below_surely = _any_below(np.where(surely, high, np.inf), low)
-    others_below_possibly = _any_below(np.where(possibly, low, np.inf), high, inclusive=True, own=possibly)
-    removed = surely & others_below_surely
-    kept = ~possibly | ~others_below_possibly
+    upward = Ranking(low=-high, high=-low)
+    removed = surely & (upward.surely_before(surely * 1.0) > 0)
+    kept = ~possibly | ~(upward.possibly_before(possibly * 1.0) > 0)
     return belief.narrowed(kept=kept, removed=removed, least=1).where(~off, belief)
-
-
-def _any_below(keys: np.ndarray, thresholds: np.ndarray, *, inclusive: bool = False, own: np.ndarray | None = None) -> np.ndarray:
-    """Return [R, V] bool: is there another key below (or at) the threshold?"""
-    ones = np.isfinite(keys) * 1.0
-    with np.errstate(invalid="ignore"):
-        count = sums_above(-keys, ones, -thresholds, inclusive=inclusive)
-    return count - (own if own is not None else 0) > 0
