@@ -80,3 +80,7 @@ def test_wrong_probability_is_out_of_band_and_the_right_one_is_not():
     right, wrong = np.array([[0.5, 0.3, 0.2]]), np.array([[0.5, 0.31, 0.19]])
     assert not judge_distributions(belief, right, values="probs").wrong.any()
     assert judge_distributions(belief, wrong, values="probs").out_of_band[0].tolist() == [False, True, True]
+
+
+def test_huge_equal_logits_tie():
+    assert sets([1e30, 1e30, 0], ["top_k"], top_k=1)[:2] == (set(), {0, 1})

@@ -91,6 +91,8 @@ class Belief:
         blur += 1
         blur *= 4 * self.arithmetic.unit
         blur += self.error
+        # an interval has a width even where it is beyond the resolution of float64: equal logits must overlap
+        blur += np.abs(z) * 2.0**-51
         np.minimum(blur, _HUGE, out=blur)
         low, high = z - blur, z + blur
         low[~inside] = high[~inside] = -np.inf
