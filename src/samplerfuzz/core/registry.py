@@ -10,6 +10,7 @@ import difflib
 import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from math import inf
 from typing import Any
 
@@ -115,6 +116,7 @@ def technique(name: str) -> Technique:
     raise UsageError(f"unknown stage {name!r}; {_nearest(name, TECHNIQUES)}")
 
 
+@cache
 def parameter(name: str) -> Parameter:
     """Return the parameter `name` of whichever technique reads it; KeyError when none does."""
     return next(p for t in parameter_owners()[name] for p in t.parameters if p.name == name)
@@ -129,6 +131,7 @@ def parameter_owners() -> dict[str, tuple[Technique, ...]]:
     return owners
 
 
+@cache
 def load(path: str) -> Any:
     """Import "module:attribute"."""
     module, _, attribute = path.partition(":")

@@ -132,8 +132,10 @@ class Belief:
         others_high = high.sum(-1, keepdims=True) - high
         others_low = sure.sum(-1, keepdims=True) - sure
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            bottom = np.nan_to_num(own_low / (own_low + np.maximum(others_high, 0)))
-            ceiling = np.nan_to_num(high / (high + np.maximum(others_low, 0)))
+            bottom = own_low / (own_low + np.maximum(others_high, 0))
+            ceiling = high / (high + np.maximum(others_low, 0))
+        bottom[np.isnan(bottom)] = 0.0
+        ceiling[np.isnan(ceiling)] = 0.0
         return bottom, np.minimum(1.0, ceiling)
 
     def mass_before(self, ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
@@ -144,8 +146,10 @@ class Belief:
         others_high = np.maximum(high.sum(-1, keepdims=True) - high - ranking.surely_before(sure_high), 0)
         others_low = np.maximum(sure.sum(-1, keepdims=True) - sure - ranking.possibly_before(sure), 0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            least = np.nan_to_num(before_least / (before_least + high + others_high))
-            most = np.nan_to_num(before_most / (before_most + own_low + others_low), nan=1.0)
+            least = before_least / (before_least + high + others_high)
+            most = before_most / (before_most + own_low + others_low)
+        least[np.isnan(least)] = 0.0
+        most[np.isnan(most)] = 1.0
         return least, most
 
     def narrowed(self, *, kept: np.ndarray, removed: np.ndarray, least: np.ndarray | int) -> Belief:
