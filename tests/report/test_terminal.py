@@ -120,3 +120,9 @@ def test_draws_show_share_and_bounds() -> None:
 def test_a_share_within_its_standard_error_is_not_marked() -> None:
     seen = {"expected": {"must": [0, 1, 2], "low": [0.5, 0.499, 0.001], "high": [0.5, 0.499, 0.001]}, "observed": {"counts": [510, 490, 0]}}
     assert "✗" not in shown(run_events(finding(case([[0.0, 0.0, -6.0]]), **seen, protocol="draws")))
+
+
+def test_a_long_name_gets_a_line_of_its_own() -> None:
+    locator = "samplers.py:top_p_that_stops_before_the_crossing_token"
+    lines = shown(run_events(status=0, reason="nothing found", target=locator)).splitlines()
+    assert lines[lines.index("top_p_that_stops_before_the_crossing_token") + 1].startswith("  findings 0 · pairs 1,234")

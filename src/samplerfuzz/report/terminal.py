@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -18,6 +18,7 @@ from samplerfuzz.report.finding_text import COLOURS, finding_block
 from samplerfuzz.report.text import count, printable
 
 _LINE_SECONDS = 5.0
+_NAME_COLUMN = 22
 MEANINGS = {
     0: "nothing found",
     1: "findings at or above --fail-on",
@@ -128,20 +129,36 @@ class TerminalReporter:
         if self.directory is not None and not self.quiet:
             self.console.print(Text.assemble("report: ", (str(self.directory / "report.html"), "bold")), soft_wrap=True)
 
-    def _summary(self) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
-        table.add_column("target", overflow="fold")
-        for name in ("findings", "pairs", "draws", "s", "pass", "refused", "unclear"):
-            table.add_column(name, justify="right", no_wrap=True)
+    def _summary(self) -> Table | Group:
+        """Return a table, or a paragraph for each target where a name would not fit into a column."""
         names = _names([t.target for t in self._finished])
-        for t in self._finished:
-            unclear = sum(n for name, n in t.outcomes.items() if name not in ("pass", "refused", "finding"))
-            cells = [_brief(t.pairs), _brief(t.draws), f"{t.seconds:.1f}"]
-            cells += [_brief(t.outcomes.get("pass", 0)), _brief(t.outcomes.get("refused", 0)), _brief(unclear)]
-            worst = max((f.violation.severity for f in t.findings), key=list(reversed(COLOURS)).index, default="")
-            found = Text(f"{len(t.findings)} ({worst})" if worst else "0", style=COLOURS.get(worst, "green"))
-            table.add_row(Text(printable(names[t.target])), found, *cells)
+        heads = ("findings", "pairs", "draws", "s", "pass", "refused", "unclear")
+        rows = [(Text(printable(names[t.target])), *self._numbers(t)) for t in self._finished]
+        if max(name.cell_len for name, *_ in rows) > _NAME_COLUMN:
+            lines = []
+            for name, *cells in rows:
+                name.stylize("bold")
+                numbers = Text(" · ", style="dim").join(
+                    Text.assemble((f"{head} ", "dim"), cell) for head, cell in zip(heads, cells) if cell.plain != "0" or head == "findings"
+                )
+                lines += [name, Text.assemble("  ", numbers)]
+            return Group("", *lines, "")
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+        table.add_column("target", no_wrap=True)
+        for head in heads:
+            table.add_column(head, justify="right", no_wrap=True)
+        for row in rows:
+            table.add_row(*row)
         return table
+
+    def _numbers(self, t: TargetFinished) -> list[Text]:
+        """Return the cells of one target."""
+        unclear = sum(n for name, n in t.outcomes.items() if name not in ("pass", "refused", "finding"))
+        worst = max((f.violation.severity for f in t.findings), key=list(reversed(COLOURS)).index, default="")
+        found = Text(f"{len(t.findings)} ({worst})" if worst else "0", style=COLOURS.get(worst, "green"))
+        counts = [_brief(t.pairs), _brief(t.draws), f"{t.seconds:.1f}"]
+        counts += [_brief(t.outcomes.get("pass", 0)), _brief(t.outcomes.get("refused", 0)), _brief(unclear)]
+        return [found, *map(Text, counts)]
 
     def _coverage(self) -> list[Text]:
         """Return what was thrown, which checks ran, which did not and why."""
