@@ -44,3 +44,13 @@ def test_the_budget_never_exceeds_alpha():
     thresholds = [budget.next_threshold() for _ in range(2000)]
     assert np.exp(-np.array(thresholds)).sum() < 1e-6
     assert budget.spent < 1e-6
+
+
+def test_a_tilt_is_seen_long_before_a_general_deviation():
+    """A temperature 5 % off over twelve tokens: the tilt pays a constant where the mixture pays eleven parameters."""
+    z = np.linspace(0, 5, 12)
+    law = np.exp(z) / np.exp(z).sum()
+    tilted = np.exp(z / 1.05) / np.exp(z / 1.05).sum()
+    counts = np.rint(40_000 * tilted)
+    assert log_e_value(counts, law, law) > 20
+    assert log_e_value(np.rint(40_000 * law), law, law) < 0
