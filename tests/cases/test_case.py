@@ -3,6 +3,7 @@
 import numpy as np
 
 from samplerfuzz.cases import Case, Generator
+from samplerfuzz.cases.uniforms import steps
 from samplerfuzz.core.registry import parameter_owners
 from samplerfuzz.engine.shrink import shrink
 
@@ -39,3 +40,22 @@ def test_history_follows_its_tokens_through_shrinking():
     small = shrink(case, lambda c: any(c.logits[0, i] > 1 for i in c.history[0] if i < c.vocabulary))
     assert small.vocabulary == 1
     assert small.history[0].tolist() == [0]
+
+
+def test_uniforms_are_placed_at_the_steps_of_the_law_and_one_ulp_beside():
+    u = steps(np.array([0.3, 0.0, 0.7]))
+    for edge in (0.3, 0.7):
+        assert {edge, np.nextafter(edge, 0), np.nextafter(edge, 1), float(np.nextafter(np.float32(edge), np.float32(1)))} <= set(u)
+    assert {0.0, 1 - 2.0**-24, 1 - 2.0**-53} <= set(u)
+    assert ((u >= 0) & (u < 1)).all()
+
+
+def test_the_generator_throws_them():
+    law = np.array([0.25, 0.75])
+    generator = Generator(parameters=("temperature",), inputs=frozenset({"u"}), per_row=False, law=lambda case: law)
+    rng = np.random.default_rng(0)
+    thrown = [generator.case(rng, rows=4, size=2, strategy="ordinary") for _ in range(40)]
+    at_steps = [case for case in thrown if case.strategy == "uniform steps"]
+    assert at_steps
+    assert all((case.logits == case.logits[0]).all() and len(case.u) == case.rows for case in at_steps)
+    assert any(0.25 in case.u for case in at_steps)

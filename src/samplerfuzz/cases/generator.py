@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,10 @@ import numpy as np
 from samplerfuzz.cases import parameters as values
 from samplerfuzz.cases.case import Case
 from samplerfuzz.cases.logits import REGIMES, WEIGHTS, rows_of
+from samplerfuzz.cases.uniforms import ENDS, steps
 
 STRATEGIES = {"ordinary": 0.45, "beside threshold": 0.25, "edge": 0.2, "poison": 0.05, "mixed rows": 0.05}
 _SWEPT = 8
-UNIFORM_EDGES = (0.0, 5e-324, 2.0**-32, 2.0**-24, 0.5, 0.999, 1 - 2.0**-10, 1 - 2.0**-24, 1 - 2.0**-25, 1 - 2.0**-53)
 
 
 class Generator:
@@ -23,14 +23,23 @@ class Generator:
       parameters: names the target takes.
       inputs: which of history, prompt, output, seed, u it takes.
       per_row: whether every row has values of its own.
+      law: probabilities [V] of the first row of a case under the plainest reading, to place uniforms at its steps; None: not known.
       real_rows: [N, V] logits of a real model, or None.
     """
 
-    def __init__(self, *, parameters: Sequence[str], inputs: frozenset[str], per_row: bool, real_rows: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        parameters: Sequence[str],
+        inputs: frozenset[str],
+        per_row: bool,
+        law: Callable[[Case], np.ndarray | None] = lambda case: None,
+        real_rows: np.ndarray | None = None,
+    ) -> None:
         self.parameters = tuple(parameters)
         self.inputs = inputs
         self.per_row = per_row
-        self.real_rows = real_rows
+        self.law, self.real_rows = law, real_rows
         names = [*REGIMES, *(["model"] if real_rows is not None else [])]
         weights = np.array([WEIGHTS.get(name, 1.0) for name in names])
         self._regimes, self._regime_weights = names, weights / weights.sum()
@@ -52,6 +61,8 @@ class Generator:
             given["temperature"] = np.where(rng.random(rows) < 0.3, 0.0, given["temperature"])
         case = Case(logits=logits, parameters=given, regime=regime, strategy=strategy)
         case = case.with_(**self._other_inputs(rng, rows, logits.shape[1], strategy))
+        if strategy in ("ordinary", "beside threshold") and "u" in self.inputs and rng.random() < 0.25:
+            return self._at_steps(rng, case)
         return self._poisoned(rng, case) if strategy == "poison" else case
 
     def sweep(self, rng: np.random.Generator) -> Iterator[Case]:
@@ -100,8 +111,16 @@ class Generator:
         if "u" in self.inputs:
             u = rng.random(rows)
             extreme = rng.random(rows) < 0.4
-            extra["u"] = np.where(extreme, rng.choice(UNIFORM_EDGES, rows), u)
+            extra["u"] = np.where(extreme, rng.choice(ENDS, rows), u)
         return extra
+
+    def _at_steps(self, rng: np.random.Generator, case: Case) -> Case:
+        """Return the first row as often as there are rows, with uniforms at the steps of its distribution function."""
+        law = self.law(case)
+        if law is None:
+            return case
+        u = rng.permutation(steps(law))[: max(case.rows, 64)]
+        return case.take(np.zeros(len(u), np.int64)).with_(u=u, strategy="uniform steps")
 
     def _poisoned(self, rng: np.random.Generator, case: Case) -> Case:
         logits = case.logits.copy()

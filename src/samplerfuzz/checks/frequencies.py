@@ -11,7 +11,7 @@ from samplerfuzz.cases import Case
 from samplerfuzz.checks.evidence import expected_sets, interval
 from samplerfuzz.checks.judgement import Judgement
 from samplerfuzz.oracle import Belief
-from samplerfuzz.targets.target import Outcome, Target
+from samplerfuzz.targets.target import Outcome, Target, TargetSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,3 +51,16 @@ def counted(target: Target, batch: Case) -> np.ndarray | None:
     if outcome.kind != "value" or outcome.form != "tokens" or ((outcome.value < 0) | (outcome.value >= batch.vocabulary)).any():
         return None
     return np.bincount(outcome.value, minlength=batch.vocabulary)
+
+
+def plain_law(spec: TargetSpec, case: Case) -> np.ndarray | None:
+    """Return the probabilities [V] of the first row of a case under the plainest reading; None where there is no answer."""
+    row = case.take([0])
+    judged = Judgement(spec, row, Outcome(kind="value", form="tokens", value=np.zeros(1, np.int64)))
+    if not judged.clean[0]:
+        return None
+    belief = judged.laws_of(0)[0][0][1]
+    z = np.where(belief.possible[0], belief.z[0], -np.inf)
+    weight = np.exp(z - z.max())
+    law: np.ndarray = weight / weight.sum()
+    return law

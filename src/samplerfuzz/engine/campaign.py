@@ -13,6 +13,7 @@ import numpy as np
 
 from samplerfuzz.cases import Case, Generator
 from samplerfuzz.checks.finding import Finding, Violation
+from samplerfuzz.checks.frequencies import plain_law
 from samplerfuzz.checks.judgement import Judgement
 from samplerfuzz.checks.registry import Check
 from samplerfuzz.core.seeding import stream
@@ -91,7 +92,13 @@ class Campaign:
         self.judges = [c for c in checks if c.judge is not None]
         self.probes = [c for c in checks if c.probe is not None]
         self.skipped, self.seed, self.limits, self.listener = skipped, seed, limits, listener
-        self.generator = Generator(parameters=self.spec.parameters, inputs=self.spec.inputs, per_row=self.spec.per_row, real_rows=real_rows)
+        self.generator = Generator(
+            parameters=self.spec.parameters,
+            inputs=self.spec.inputs,
+            per_row=self.spec.per_row,
+            law=lambda case: plain_law(self.spec, case),
+            real_rows=real_rows,
+        )
         self.findings: dict[str, Finding] = {}
         self.tally = _Tally()
         self._begun = time.monotonic()
