@@ -195,6 +195,19 @@ TABLE: dict[str, tuple[dict[str, Any], str, str]] = {
         "def mine(logits, temperature, seed): return (m.random.default_rng(seed).random(len(logits)) < 0.45).astype(int)",
         "def mine(logits, temperature, seed): return (m.random.default_rng(seed).random(len(logits)) < 0.5).astype(int)",
     ),
+    "pairs": (
+        seen(
+            "neighbouring_seeds_draw_independently",
+            "pairs of seeds",
+            {},
+            {"pairs": [[20, 0], [0, 20]]},
+            case([[0.0, 0.0]], parameters=T, seeds=[3]),
+            returns="tokens",
+            statistic={"n": 40.0, "log_e": 20.0},
+        ),
+        "def mine(logits, temperature, seed): return m.full(len(logits), seed // 2 % 2)",
+        "def mine(logits, temperature, seed): return (m.random.default_rng(seed).random(len(logits)) < 0.5).astype(int)",
+    ),
     "grid": (
         seen(
             "uniform_grid_follows_the_law",

@@ -1,8 +1,11 @@
 """The e-process accuses what is biased and, by theorem and in practice, not what is honest."""
 
-import numpy as np
+import itertools
 
-from samplerfuzz.stats import ErrorBudget, log_e_value
+import numpy as np
+from scipy.stats import multinomial
+
+from samplerfuzz.stats import ErrorBudget, log_e_independence, log_e_value
 
 
 def test_evidence_against_a_wrong_law_grows():
@@ -25,8 +28,6 @@ def test_mean_e_value_under_the_null_is_at_most_one():
     for a in range(n + 1):
         for b in range(n + 1 - a):
             counts = np.array([a, b, n - a - b])
-            from scipy.stats import multinomial
-
             total += multinomial(n, law).pmf(counts) * np.exp(log_e_value(counts, law, law))
     assert total <= 1 + 1e-9
     assert np.mean(values) < 1.5
@@ -54,3 +55,22 @@ def test_a_tilt_is_seen_long_before_a_general_deviation():
     counts = np.rint(40_000 * tilted)
     assert log_e_value(counts, law, law) > 20
     assert log_e_value(np.rint(40_000 * law), law, law) < 0
+
+
+def test_dependence_of_pairs_is_seen_and_a_wrong_marginal_is_not_dependence():
+    rng = np.random.default_rng(3)
+    skewed = np.histogram2d(*rng.choice(3, (2, 3000), p=[0.8, 0.15, 0.05]), bins=3)[0]
+    assert log_e_independence(skewed) < 0
+    first = rng.integers(0, 3, 600)
+    assert log_e_independence(np.histogram2d(first, (first + (rng.random(600) < 0.5)) % 3, bins=3)[0]) > 50
+
+
+def test_mean_e_value_of_independent_pairs_is_at_most_one():
+    """Exact, over all tables of three pairs with marginals (0.7, 0.3) and (0.4, 0.6)."""
+    law = np.outer([0.7, 0.3], [0.4, 0.6]).ravel()
+    total = 0.0
+    for cells in itertools.product(range(4), repeat=3):
+        if sum(cells) <= 3:
+            counts = np.array([*cells, 3 - sum(cells)])
+            total += multinomial(3, law).pmf(counts) * np.exp(log_e_independence(counts.reshape(2, 2)))
+    assert total <= 1 + 1e-9

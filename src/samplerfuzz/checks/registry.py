@@ -73,6 +73,6 @@ def probe(severity: str, kind: str, *, applies: Callable[[TargetSpec], bool]) ->
 
 def load_all() -> dict[str, Check]:
     """Import every check module and return the table."""
-    from samplerfuzz.checks import contract, draws, metamorphic, rows, seeds, support, uniforms  # noqa: F401
+    from samplerfuzz.checks import contract, draws, independence, metamorphic, rows, seeds, support, uniforms  # noqa: F401
 
     return CHECKS

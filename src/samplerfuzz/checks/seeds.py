@@ -7,13 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from samplerfuzz.cases import Case
+from samplerfuzz.cases.flat import flat_case
 from samplerfuzz.checks.contract import self_violation
 from samplerfuzz.checks.finding import Violation
 from samplerfuzz.checks.registry import Check, probe
-from samplerfuzz.core.registry import parameter
 from samplerfuzz.targets.target import Target, TargetSpec
-
-_ROWS, _SIZE = 32, 1000
 
 
 def _pinned(spec: TargetSpec) -> bool:
@@ -96,23 +94,7 @@ def calls_draw_independently(self: Check, target: Target, case: Case) -> Iterato
 
 
 def _flat_case(spec: TargetSpec, case: Case) -> Case:
-    """Return 32 flat rows of 1000 tokens under neutral parameters, with the inputs that the target takes."""
-    parameters: dict[str, object] = {}
-    for name in spec.parameters:
-        item = parameter(name)
-        neutral = item.switched_off(_SIZE)
-        parameters[name] = [{} for _ in range(_ROWS)] if item.kind == "bias" else np.full(_ROWS, 0.0 if neutral is None else neutral)
-    history = tuple(np.zeros(0, np.int64) for _ in range(_ROWS)) if case.history is not None else None
-    seeds = np.arange(_ROWS) * 977 * spec.per_row + 5
-    return Case(
-        logits=np.zeros((_ROWS, _SIZE), np.float32),
-        parameters=parameters,
-        history=history,
-        prompt_length=None if history is None else np.zeros(_ROWS, np.int64),
-        seeds=seeds if "seed" in spec.inputs else None,
-        regime="flat",
-        strategy="neutral",
-    )
+    return flat_case(spec.parameters, seeds="seed" in spec.inputs, per_row=spec.per_row, history=case.history is not None)
 
 
 def _shown(value: np.ndarray, row: int) -> object:

@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from samplerfuzz.cases import Case
 from samplerfuzz.checks.finding import Finding
-from samplerfuzz.core.registry import parameter
 from samplerfuzz.report.text import json_ready
 
 _RELATIONS = {
@@ -42,6 +40,9 @@ def assertion(finding: Finding) -> Assertion:
     expected, observed = v.expected, v.observed
     if v.protocol in ("draws", "grid") and "low" in expected:
         return _frequencies(finding)
+    if v.protocol in ("pairs of seeds", "pairs of rows"):
+        pairs = min(max(4 * int(v.statistic.get("n", 0)), 2_000), 20_000)
+        return Assertion(template="pairs", constants={"PAIRS": pairs, "OVER": v.protocol.rpartition(" ")[2]})
     if v.protocol == "alone":
         return _alone(finding)
     if v.protocol == "repeat":
@@ -77,18 +78,6 @@ def _limit(message: str) -> float:
     """Return the seconds that the message of a hang speaks of."""
     named = re.search(r"within ([0-9.e+]+) s", message)
     return float(named.group(1)) if named else _HANG_SECONDS
-
-
-def flat_case(finding: Finding) -> Case:
-    """Return 32 flat rows of 1000 tokens with every parameter neutral: what the checks of seeds look at."""
-    rows, size = 32, 1000
-    parameters: dict[str, Any] = {}
-    for name in finding.case.parameters:
-        item = parameter(name)
-        neutral = {"temperature": 1.0, "top_k": float(size), "typical_p": 1.0}.get(name, item.neutral)
-        parameters[name] = [{} for _ in range(rows)] if item.kind == "bias" else np.full(rows, 0.0 if neutral is None else neutral)
-    seeds = np.arange(rows) * 977 * finding.per_row + 5
-    return Case(logits=np.zeros((rows, size), np.float32), parameters=parameters, seeds=None if finding.case.seeds is None else seeds)
 
 
 def _frequencies(finding: Finding) -> Assertion:

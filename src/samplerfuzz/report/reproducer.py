@@ -11,9 +11,10 @@ import numpy as np
 
 import samplerfuzz
 from samplerfuzz.cases import Case
+from samplerfuzz.cases.flat import flat_case
 from samplerfuzz.checks.finding import Finding
 from samplerfuzz.core.registry import parameter
-from samplerfuzz.report.assertions import Assertion, assertion, flat_case
+from samplerfuzz.report.assertions import Assertion, assertion
 from samplerfuzz.report.files import write_atomically
 from samplerfuzz.report.literal import literal
 from samplerfuzz.report.text import number, printable
@@ -31,7 +32,7 @@ def reproducer_source(finding: Finding) -> str:
     """Return the program: it prints expected and got, and exits 1 if the defect shows, 0 if not, 2 if the target does not load."""
     loader, where, name, own = _loader(finding.target)
     asserted = assertion(finding)
-    case = flat_case(finding) if asserted.template.startswith("seeds_") else finding.case
+    case = _flat(finding.case, finding.per_row) if asserted.template.startswith("seeds_") else finding.case
     integers = [n for n in case.parameters if parameter(n).kind == "integer"]
     return _template().render(
         docstring=_docstring(finding, loader, own, asserted),
@@ -96,6 +97,10 @@ def _docstring(finding: Finding, loader: str, own: bool, asserted: Assertion) ->
     ]
     text = "\n".join(printable(line) for line in lines).replace("\\", "\\\\").replace('"""', "'''")
     return f'"""{text}\n"""'
+
+
+def _flat(case: Case, per_row: bool) -> Case:
+    return flat_case(list(case.parameters), seeds=case.seeds is not None, per_row=per_row)
 
 
 def _case_lines(case: Case) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ from samplerfuzz.report.finding_text import COLOURS, finding_block
 from samplerfuzz.report.text import count, printable
 
 _LINE_SECONDS = 5.0
-_NAME_COLUMN = 22
+_NUMBER_COLUMNS = 66
 MEANINGS = {
     0: "nothing found",
     1: "findings at or above --fail-on",
@@ -134,7 +134,7 @@ class TerminalReporter:
         names = _names([t.target for t in self._finished])
         heads = ("findings", "pairs", "draws", "s", "pass", "refused", "unclear")
         rows = [(Text(printable(names[t.target])), *self._numbers(t)) for t in self._finished]
-        if max(name.cell_len for name, *_ in rows) > _NAME_COLUMN:
+        if max(name.cell_len for name, *_ in rows) > self.console.width - _NUMBER_COLUMNS:
             lines = []
             for name, *cells in rows:
                 name.stylize("bold")
