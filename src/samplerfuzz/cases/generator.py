@@ -83,9 +83,11 @@ class Generator:
         return np.take_along_axis(picked, rng.permuted(best, axis=-1), -1)
 
     def _mixed(self, rng: np.random.Generator, rows: int, logits: np.ndarray) -> np.ndarray:
-        size = logits.shape[1]
         names = rng.choice([n for n in self._regimes if n != "model"], rows)
-        return np.concatenate([rows_of(str(name), rng, 1, size) for name in names])
+        mixed = logits.copy()
+        for name in np.unique(names):
+            mixed[names == name] = rows_of(str(name), rng, int((names == name).sum()), logits.shape[1])
+        return mixed
 
     def _values(self, name: str, rng: np.random.Generator, logits: np.ndarray, strategy: str) -> Any:
         make = values.beside_threshold if strategy == "beside threshold" else values.ordinary
