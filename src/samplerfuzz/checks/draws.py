@@ -8,7 +8,7 @@ import numpy as np
 
 from samplerfuzz.cases import Case
 from samplerfuzz.checks.finding import Violation
-from samplerfuzz.checks.frequencies import counted, laws_of_legal_row
+from samplerfuzz.checks.frequencies import laws_of_legal_row, tokens_of
 from samplerfuzz.checks.registry import Check, probe
 from samplerfuzz.core.seeding import stream
 from samplerfuzz.stats import RUN_BUDGET, log_e_value
@@ -33,10 +33,10 @@ def draw_frequencies_match(self: Check, target: Target, case: Case) -> Iterator[
         batch = template.take(np.zeros(_BATCH, np.int64))
         if "seed" in target.spec.inputs:
             batch = batch.with_(seeds=seeds if target.spec.per_row else np.repeat(seeds[:1], _BATCH))
-        drawn = counted(target, batch)
+        drawn = tokens_of(target, batch)
         if drawn is None:
             return
-        counts += drawn
+        counts += np.bincount(drawn, minlength=case.vocabulary)
         evidence = min(log_e_value(counts, law.low, law.high) for law in laws)
         if evidence > threshold:
             low, high = laws[0].low, laws[0].high

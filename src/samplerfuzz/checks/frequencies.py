@@ -45,12 +45,12 @@ def laws_of_legal_row(target: Target, row: Case) -> list[Law] | None:
     return laws
 
 
-def counted(target: Target, batch: Case) -> np.ndarray | None:
-    """Return how often each token [V] comes out of one call; None when the call gave no valid tokens (other checks say so)."""
+def tokens_of(target: Target, batch: Case) -> np.ndarray | None:
+    """Return the tokens [B] of one call; None when the call gave no valid tokens (other checks say so)."""
     outcome = target.run(batch)
     if outcome.kind != "value" or outcome.form != "tokens" or ((outcome.value < 0) | (outcome.value >= batch.vocabulary)).any():
         return None
-    return np.bincount(outcome.value, minlength=batch.vocabulary)
+    return np.asarray(outcome.value)
 
 
 def plain_law(spec: TargetSpec, case: Case) -> np.ndarray | None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from samplerfuzz.cases import Case
 from samplerfuzz.checks.finding import Violation
+from samplerfuzz.checks.frequencies import tokens_of
 from samplerfuzz.checks.registry import Check, probe
 from samplerfuzz.core.seeding import stream
 from samplerfuzz.stats import RUN_BUDGET, log_e_independence
@@ -30,8 +31,8 @@ def neighbouring_seeds_draw_independently(self: Check, target: Target, case: Cas
     def drawn(round_: int) -> np.ndarray | None:
         seeds = int(row.seeds[0] if row.seeds is not None else 0) % 2**20 + round_ * count + np.arange(count)
         if target.spec.per_row:
-            return _tokens(target, row.take(np.zeros(count, np.int64)).with_(seeds=seeds))
-        single = [_tokens(target, row.with_(seeds=np.array([seed]))) for seed in seeds]
+            return tokens_of(target, row.take(np.zeros(count, np.int64)).with_(seeds=seeds))
+        single = [tokens_of(target, row.with_(seeds=np.array([seed]))) for seed in seeds]
         return None if any(tokens is None for tokens in single) else np.concatenate(single)  # type: ignore[arg-type]
 
     yield from _judged(self, row, drawn, "neighbouring seeds", "pairs of seeds")
@@ -46,7 +47,7 @@ def neighbouring_rows_draw_independently(self: Check, target: Target, case: Case
 
     def drawn(round_: int) -> np.ndarray | None:
         batch = row.take(np.zeros(_DRAWS, np.int64))
-        return _tokens(target, batch if row.seeds is None else batch.with_(seeds=np.full(_DRAWS, rng.integers(0, 2**31))))
+        return tokens_of(target, batch if row.seeds is None else batch.with_(seeds=np.full(_DRAWS, rng.integers(0, 2**31))))
 
     yield from _judged(self, row, drawn, "neighbouring rows", "pairs of rows")
 
@@ -62,13 +63,6 @@ def _conditioned(case: Case) -> Case:
     masked = np.full_like(row.logits, -np.inf)
     masked[0, chosen] = row.logits[0, chosen]
     return row.with_(logits=masked)
-
-
-def _tokens(target: Target, batch: Case) -> np.ndarray | None:
-    outcome = target.run(batch)
-    if outcome.kind != "value" or outcome.form != "tokens" or ((outcome.value < 0) | (outcome.value >= batch.vocabulary)).any():
-        return None
-    return np.asarray(outcome.value)
 
 
 def _judged(self: Check, row: Case, drawn: Callable[[int], np.ndarray | None], what: str, protocol: str) -> Iterator[Violation]:
