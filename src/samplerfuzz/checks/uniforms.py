@@ -45,7 +45,7 @@ def uniform_grid_follows_the_law(self: Check, target: Target, case: Case) -> Ite
             row=0,
             title=f"token {token} takes {share[token]:.4g} of a grid of u; the definition gives {low[token]:.4g} to {high[token]:.4g}",
             expected=laws[0].expected(),
-            observed={"outcome": "value", "counts": counts.astype(int).tolist()},
+            observed={"outcome": "value", "counts": counts.astype(int).tolist(), "slack": slack.tolist()},
             protocol="grid",
             statistic={"n": float(_GRID)},
         )

@@ -56,7 +56,8 @@ def evidence(finding: Finding, limit: int = 16) -> Evidence | None:
     for token in range(size):
         role = roles.get(token, "")
         bottom, top, value = low[token], high[token], got[token]
-        wrong = _contradicts(role, bottom, top, value, drawn=drawn, draws=draws)
+        stray = observed["slack"][token] if "slack" in observed else _standard_errors(bottom, top, draws)
+        wrong = _contradicts(role, bottom, top, value, drawn=drawn, counted=draws > 0, stray=stray)
         rows.append(
             TokenRow(
                 token=token,
@@ -115,20 +116,25 @@ def _real(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def _contradicts(role: str, low: float | None, high: float | None, got: float | None, *, drawn: bool, draws: float) -> bool:
+def _standard_errors(low: float | None, high: float | None, draws: float) -> float:
+    """Return how far the share of a fair token may stray among so many draws; 0 where nothing was drawn."""
+    if low is None or high is None or not draws:
+        return 0.0
+    return 4 * math.sqrt(max(high * (1 - high), low * (1 - low), 0.0) / draws) + 4 / draws
+
+
+def _contradicts(role: str, low: float | None, high: float | None, got: float | None, *, drawn: bool, counted: bool, stray: float) -> bool:
     if got is None or got != got:
         return got is not None
     if role == "remove":
         return got > 0
     if drawn and role:
         return False
-    if role == "keep" and got == 0 and not draws:
+    if role == "keep" and got == 0 and not counted:
         return True
     if low is None or high is None:
         return False
-    slack = 1e-4 * max(abs(low), abs(high)) + 1e-30
-    if draws:  # the share of a fair token strays by its standard error
-        slack += 4 * math.sqrt(max(high * (1 - high), low * (1 - low), 0.0) / draws) + 4 / draws
+    slack = stray or 1e-4 * max(abs(low), abs(high)) + 1e-30
     return not low - slack <= got <= high + slack
 
 
