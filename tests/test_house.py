@@ -11,7 +11,7 @@ import click
 import pytest
 
 from samplerfuzz.cli.main import VERBS, group
-from samplerfuzz.targets.plain import load_target
+from samplerfuzz.targets.isolated import load_target
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))

@@ -9,7 +9,7 @@ from samplerfuzz.checks.finding import Finding
 from samplerfuzz.engine.campaign import Limits
 from samplerfuzz.engine.events import FindingFound, TargetFinished
 from samplerfuzz.engine.run import CLEAN, run, select_checks
-from samplerfuzz.targets.plain import load_target
+from samplerfuzz.targets.isolated import load_target
 
 FILE = Path(__file__).with_name("clean_samplers.py")
 
@@ -36,14 +36,16 @@ def test_clean_sampler_is_not_accused(name, seed):
         if isinstance(event, TargetFinished):
             judged.append(event.outcomes.get("pass", 0))
 
+    target = load_target(f"{FILE}:{name}")
     status = run(
-        [load_target(f"{FILE}:{name}")],
+        [target],
         checks=select_checks([], []),
         seed=seed,
         limits=Limits(seconds=3),
         fail_on="low",
         listener=listen,
     )
+    target.close()
     assert [(f.violation.check, f.violation.title) for f in findings] == []
     assert status == CLEAN
     assert judged[0] > 100

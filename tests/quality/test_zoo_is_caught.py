@@ -5,7 +5,7 @@ import pytest
 from samplerfuzz.engine.campaign import Limits
 from samplerfuzz.engine.events import FindingFound
 from samplerfuzz.engine.run import run, select_checks
-from samplerfuzz.targets.plain import load_target
+from samplerfuzz.targets.isolated import load_target
 from samplerfuzz.zoo import DEFECTS
 
 MOST_ROWS = 8
@@ -23,6 +23,7 @@ def test_defect_is_caught_and_shrunk(name):
         fail_on="low",
         listener=lambda event: _stop_at(event, found),
     )
+    target.close()
     assert len(found) == 1, "not caught"
     assert found[0].case.rows <= MOST_ROWS
 

@@ -5,7 +5,8 @@ import pytest
 
 from samplerfuzz.cases import Case
 from samplerfuzz.core.errors import UsageError
-from samplerfuzz.targets.plain import PlainTarget, load_target, target
+from samplerfuzz.targets.isolated import load_target
+from samplerfuzz.targets.plain import PlainTarget, target
 
 
 def case(**parameters):
@@ -42,6 +43,20 @@ def test_an_unknown_required_argument_lists_the_known_ones():
 def test_an_unknown_stage_names_the_nearest():
     with pytest.raises(UsageError, match="did you mean 'top_k'"):
         target(order=["topk"])
+
+
+@pytest.mark.parametrize(
+    ("declared", "words"),
+    [
+        ({"dtype": np.float32}, "expected one of float64, float32"),
+        ({"domain": {"wizardry": (0, 1)}}, "unknown parameter 'wizardry'; known: .*top_p"),
+        ({"domain": {"top_p": 0.5}}, "expected two numbers"),
+        ({"domain": {"top_p": (1, 0)}}, "low at most high"),
+    ],
+)
+def test_a_declaration_that_means_nothing_is_explained(declared, words):
+    with pytest.raises(UsageError, match=words):
+        target(order=["top_p"], **declared)
 
 
 def test_parameters_arrive_as_declared():

@@ -24,7 +24,7 @@ Examples:
 
 \b
 Exit status: 0 nothing found, 1 findings at or above --fail-on, 2 usage error,
-3 nothing could be tested, 130 interrupted.
+3 nothing could be tested, 70 a bug of samplerfuzz itself, 130 interrupted.
 """
 
 
@@ -58,7 +58,7 @@ Exit status: 0 nothing found, 1 findings at or above --fail-on, 2 usage error,
     default=10.0,
     show_default=True,
     metavar="SECONDS",
-    help="A call of the target that takes longer is a hang.",
+    help="A call of the target that takes longer is a hang; its process is killed if need be.",
 )
 @click.option("--no-shrink", is_flag=True, help="Report findings as they were met.")
 @click.option("--no-model", is_flag=True, help="Leave out the logits of the embedded model.")
@@ -114,14 +114,16 @@ def _names(text: str) -> list[str]:
 
 def _load(locators: tuple[str, ...], call_timeout: float) -> list[Target]:
     from samplerfuzz.targets import builtin
-    from samplerfuzz.targets.plain import load_target
+    from samplerfuzz.targets.isolated import load_target
 
-    return [
-        builtin.builtin_target(locator.removeprefix(builtin.PREFIX))
-        if locator.startswith(builtin.PREFIX)
-        else load_target(locator, time_limit=call_timeout)
-        for locator in locators or builtin.names()
-    ]
+    def load(locator: str) -> Target:
+        if locator.startswith(builtin.PREFIX):
+            return builtin.builtin_target(locator.removeprefix(builtin.PREFIX))
+        target = load_target(locator, time_limit=call_timeout)
+        click.get_current_context().call_on_close(target.close)
+        return target
+
+    return [load(locator) for locator in locators or builtin.names()]
 
 
 def _model_rows() -> np.ndarray:

@@ -35,7 +35,7 @@ def command(ids: tuple[str, ...], max_time: float, seed: int, as_json: bool) -> 
     from samplerfuzz.engine.campaign import Limits
     from samplerfuzz.engine.events import FindingFound
     from samplerfuzz.engine.run import run, select_checks
-    from samplerfuzz.targets.plain import load_target
+    from samplerfuzz.targets.isolated import load_target
     from samplerfuzz.zoo import DEFECTS
 
     unknown = [name for name in ids if name not in DEFECTS]
@@ -54,6 +54,7 @@ def command(ids: tuple[str, ...], max_time: float, seed: int, as_json: bool) -> 
         with console.status(f"{name}: {DEFECTS[name].target}"):
             target = load_target(DEFECTS[name].target, time_limit=2.0)
             run([target], checks=select_checks([], []), seed=seed, limits=Limits(seconds=max_time), fail_on="low", listener=listen)
+        target.close()
         first = found[0] if found else None
         rows.append(
             {

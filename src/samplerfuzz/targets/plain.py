@@ -1,4 +1,4 @@
-"""A plain Python function as a target: the decorator, the loader, the call."""
+"""A plain Python function as a target: the decorator, where it is found, the call. All of it in this process: see isolated.py."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
 
-from samplerfuzz.cases import Case, Generator
+from samplerfuzz.cases import Case
 from samplerfuzz.core.dialects import find_dialect
 from samplerfuzz.core.errors import UsageError
 from samplerfuzz.core.registry import TECHNIQUES, parameter, parameter_owners, technique
@@ -27,7 +26,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 INPUTS = frozenset({"history", "prompt", "output", "seed", "u", "state"})
 RETURNS = ("logits", "probs", "tokens")
-_CHOICES = {"negative_temperature": ("reject", "greedy", "invert"), "zero_temperature": ("greedy", "reject"), "ties": ("any",)}
+_CHOICES = {
+    "negative_temperature": ("reject", "greedy", "invert"),
+    "zero_temperature": ("greedy", "reject"),
+    "ties": ("any",),
+    "dtype": ("float64", "float32", "float16", "bfloat16"),
+}
 
 
 def target(
@@ -58,7 +62,7 @@ def target(
     Raises:
       UsageError: an unknown stage, form or policy; the message lists the known ones.
     """
-    given = {"negative_temperature": negative_temperature, "zero_temperature": zero_temperature, "ties": ties}
+    given = {"negative_temperature": negative_temperature, "zero_temperature": zero_temperature, "ties": ties, "dtype": dtype}
     for name, value in given.items():
         if value not in _CHOICES[name]:
             raise UsageError(f"{name}={value!r}: expected one of {', '.join(_CHOICES[name])}")
@@ -76,7 +80,7 @@ def target(
         # T < 0 may be refused, and a value is then greedy or it is wrong
         "declared": {**settled, "temperature.negative": "invert" if negative_temperature == "invert" else "greedy"},
         "dtype": dtype,
-        "domain": dict(domain or {}),
+        "domain": _bounds(domain or {}),
     }
 
     def declare(function: F) -> F:
@@ -84,6 +88,20 @@ def target(
         return function
 
     return declare
+
+
+def _bounds(domain: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    known = parameter_owners()
+    for name, bounds in domain.items():
+        if name not in known:
+            raise UsageError(f"domain: unknown parameter {name!r}; known: {', '.join(sorted(known))}")
+        try:
+            low, high = map(float, bounds)
+        except (TypeError, ValueError):
+            low, high = 1.0, 0.0
+        if not low <= high:
+            raise UsageError(f"domain[{name!r}]={bounds!r}: expected two numbers (low, high), low at most high")
+    return {name: (float(low), float(high)) for name, (low, high) in domain.items()}
 
 
 class PlainTarget:
@@ -95,15 +113,9 @@ class PlainTarget:
         self.spec = _specification(function, locator)
         self._form = self.spec.returns
 
-    def learn_form(self) -> None:
-        """Ask an undecorated function once what it returns, so that the checks that apply are known beforehand."""
-        if self.spec.returns is not None:
-            return
-        generator = Generator(parameters=self.spec.parameters, inputs=self.spec.inputs, per_row=self.spec.per_row)
-        case = generator.case(np.random.default_rng(0), rows=2, size=4, strategy="ordinary", regime="normal")
-        outcome = self.run(case)
-        if outcome.kind == "value":
-            self.spec = replace(self.spec, returns=outcome.form)
+    def settle_form(self, form: str) -> None:
+        """Hold the answers of an undecorated function to the form that it was seen to return."""
+        self._form = form
 
     def run(self, case: Case) -> Outcome:
         """Call the function once, under a time limit; an exception, a hang or a wrong shape is an outcome."""
@@ -111,13 +123,16 @@ class PlainTarget:
         arguments = self._arguments(case)
         try:
             with np.errstate(all="ignore"), _time_limit(self.time_limit):
-                value = self.function(given, **arguments)
+                # a lazy array is computed when it is read
+                answer = _as_array(self.function(given, **arguments))
         except _TimeLimitReached:
             return Outcome(kind="hang", message=f"no answer within {self.time_limit:g} s")
         except Exception as error:
-            return Outcome(kind="raised", message=f"{type(error).__name__}: {error}"[:300])
+            return Outcome(kind="raised", message=said(error))
+        if isinstance(answer, Outcome):
+            return answer
         mutated = not np.array_equal(given, case.logits, equal_nan=True)
-        return self._shaped(value, case, mutated)
+        return self._shaped(answer, case, mutated)
 
     def _arguments(self, case: Case) -> dict[str, Any]:
         arguments: dict[str, Any] = {}
@@ -148,14 +163,8 @@ class PlainTarget:
                 arguments[name] = (case.u if case.u is not None else np.full(case.rows, 0.5)).copy()
         return arguments
 
-    def _shaped(self, value: Any, case: Case, mutated: bool) -> Outcome:
-        try:
-            array = np.asarray(value)
-            integral = array.dtype.kind in "iu"
-            if not integral:
-                array = array.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            return Outcome(kind="malformed", message=f"expected an array, got {type(value).__name__} ({error})"[:300])
+    def _shaped(self, array: np.ndarray, case: Case, mutated: bool) -> Outcome:
+        integral = array.dtype.kind in "iu"
         form = self._form or ("tokens" if integral else "logits")
         shape = (case.rows,) if form == "tokens" else (case.rows, case.vocabulary)
         if array.shape != shape:
@@ -166,11 +175,29 @@ class PlainTarget:
         return Outcome(kind="value", form=form, value=array.astype(np.int64) if form == "tokens" else array, mutated=mutated)
 
 
-def load_target(locator: str, *, time_limit: float = 10.0) -> PlainTarget:
-    """Load `FILE.py:NAME` or `package.module:NAME`.
+def said(error: BaseException) -> str:
+    """Return the type and the message of an exception in at most 300 characters, whatever its message does when it is read."""
+    try:
+        text = str(error)
+    except Exception:
+        text = "(its message cannot be read)"
+    return f"{type(error).__name__}: {text}"[:300].encode("utf-8", "backslashreplace").decode()
+
+
+def _as_array(value: Any) -> np.ndarray | Outcome:
+    """Return integers as they are and everything else as float64; an Outcome where it is no array."""
+    try:
+        array = np.asarray(value)
+        return array if array.dtype.kind in "iu" else array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        return Outcome(kind="malformed", message=f"expected an array, got {type(value).__name__} ({error})"[:300])
+
+
+def find_function(locator: str) -> Callable[..., Any]:
+    """Import `FILE.py:NAME` or `package.module:NAME` and return the function.
 
     Raises:
-      UsageError: the file is missing or does not import, the name is not there or no function, an argument is unknown.
+      UsageError: the file is missing or does not import, the name is not there or no function.
     """
     where, separator, name = locator.rpartition(":")
     if not separator or not name or not where:
@@ -182,9 +209,8 @@ def load_target(locator: str, *, time_limit: float = 10.0) -> PlainTarget:
     function = getattr(module, name)
     if not callable(function):
         raise UsageError(f"target {locator!r}: {name!r} is a {type(function).__name__}, expected a function")
-    loaded = PlainTarget(function, locator=locator, time_limit=time_limit)
-    loaded.learn_form()
-    return loaded
+    found: Callable[..., Any] = function
+    return found
 
 
 def _module_from_file(path: Path) -> ModuleType:
@@ -199,8 +225,8 @@ def _module_from_file(path: Path) -> ModuleType:
     sys.path.insert(0, str(path.resolve().parent))
     try:
         specification.loader.exec_module(module)
-    except Exception as error:
-        raise UsageError(f"target file {str(path)!r} does not import: {type(error).__name__}: {error}") from error
+    except BaseException as error:
+        raise UsageError(f"target file {str(path)!r} does not import: {said(error)}") from error
     return module
 
 
@@ -208,8 +234,8 @@ def _module_by_name(name: str) -> ModuleType:
     sys.path.insert(0, str(Path.cwd()))
     try:
         return importlib.import_module(name)
-    except Exception as error:
-        raise UsageError(f"target module {name!r} does not import: {type(error).__name__}: {error}") from error
+    except BaseException as error:
+        raise UsageError(f"target module {name!r} does not import: {said(error)}") from error
 
 
 def _specification(function: Callable[..., Any], locator: str) -> TargetSpec:

@@ -57,10 +57,10 @@ class Outcome:
     """What came back from one call.
 
     Attributes:
-      kind: "value", "raised", "hang" or "malformed".
+      kind: "value", "raised", "malformed", "hang" (no answer in time) or "crash" (what ends the process of its caller).
       form: "logits", "probs" or "tokens" for a value.
       value: [B, V] float64 or [B] int64.
-      message: the exception or what is malformed, one line.
+      message: the exception, what is malformed or how the process ended, one line.
       mutated: the call changed its `logits` argument.
     """
 
@@ -90,5 +90,9 @@ class Target(Protocol):
     spec: TargetSpec
 
     def run(self, case: Case) -> Outcome:
-        """Call the target once. Never raises for what the target does."""
+        """Call the target once. Never raises for what the target does.
+
+        Raises:
+          UsageError: the target cannot be started any more.
+        """
         ...
