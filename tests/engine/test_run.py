@@ -7,10 +7,11 @@ from samplerfuzz.core.errors import UsageError
 from samplerfuzz.engine.campaign import Limits
 from samplerfuzz.engine.events import FindingFound, RunFinished, TargetFinished
 from samplerfuzz.engine.run import CLEAN, FINDINGS, INTERRUPTED, NOTHING_TESTED, run, select_checks
-from samplerfuzz.targets.plain import PlainTarget, load_target, target
+from samplerfuzz.targets.isolated import load_target
+from samplerfuzz.targets.plain import PlainTarget, target
 
 
-def fuzz(function, *, fail_on="medium", cases=400, listener=None, seed=1, seconds=20.0):
+def fuzz(function, *, fail_on="medium", cases=400, listener=None, seed=1, seconds=20.0, shrink=True):
     events = []
 
     def listen(event):
@@ -19,9 +20,8 @@ def fuzz(function, *, fail_on="medium", cases=400, listener=None, seed=1, second
             listener(event)
 
     loaded = load_target(function) if isinstance(function, str) else PlainTarget(function, locator="f")
-    status = run(
-        [loaded], checks=select_checks([], []), seed=seed, limits=Limits(seconds=seconds, cases=cases), fail_on=fail_on, listener=listen
-    )
+    limits = Limits(seconds=seconds, cases=cases, shrink=shrink)
+    status = run([loaded], checks=select_checks([], []), seed=seed, limits=limits, fail_on=fail_on, listener=listen)
     return status, events
 
 
@@ -55,12 +55,13 @@ def test_findings_below_the_limit_leave_the_status_clean():
     assert fuzz(divides_by_negative_numbers, cases=4000, fail_on="low")[0] == FINDINGS
 
 
-def test_ctrl_c_keeps_what_was_found():
-    def interrupt(event):
-        if isinstance(event, FindingFound):
-            raise KeyboardInterrupt
+def interrupt_at_a_finding(event):
+    if isinstance(event, FindingFound):
+        raise KeyboardInterrupt
 
-    status, events = fuzz("samplerfuzz.zoo.filters:top_k_keeps_one_more", listener=interrupt)
+
+def test_ctrl_c_keeps_what_was_found():
+    status, events = fuzz("samplerfuzz.zoo.filters:top_k_keeps_one_more", listener=interrupt_at_a_finding)
     assert status == INTERRUPTED
     assert isinstance(events[-1], RunFinished)
     assert events[-1].findings
@@ -84,6 +85,50 @@ def test_a_finding_is_shrunk():
     _, events = fuzz("samplerfuzz.zoo.filters:top_k_keeps_one_more")
     finding = next(f for f in events[-1].findings if f.violation.check == "removed_token_has_no_probability")
     assert finding.case.logits.shape == (1, 2)
+
+
+CRASHING = """\
+import os
+import numpy as np
+import samplerfuzz as sf
+
+@sf.target(order=["top_k"], returns="logits")
+def on_two(logits, top_k):
+    if not np.isfinite(logits).all(): raise ValueError
+    if top_k == 2: os.abort()
+    return logits if top_k < 1 else np.where(logits >= -np.sort(-logits, -1)[:, [min(top_k, logits.shape[1]) - 1]], logits, -np.inf)
+
+@sf.target(order=["temperature"], returns="tokens", domain={"temperature": (0.1, 2)})
+def on_many(logits, temperature, seed):
+    if not np.isfinite(logits).all() or not 0.1 <= temperature <= 2: raise ValueError
+    if logits.size > 30_000: os._exit(9)
+    noise = np.random.default_rng(seed).gumbel(size=logits.shape)
+    return (logits.astype(np.float64) / temperature + noise).argmax(-1)
+"""
+
+
+@pytest.fixture
+def crashing(tmp_path):
+    (tmp_path / "crashing.py").write_text(CRASHING)
+    return lambda name: f"{tmp_path / 'crashing.py'}:{name}"
+
+
+def test_a_crash_is_a_finding_and_the_campaign_goes_on(crashing):
+    status, events = fuzz(crashing("on_two"), cases=600)
+    assert status == FINDINGS
+    assert {f.violation.check for f in events[-1].findings} == {"process_survives"}
+    legal = next(f for f in events[-1].findings if f.case.parameters["top_k"][0] == 2)
+    assert (legal.violation.severity, legal.case.logits.shape) == ("critical", (1, 2))
+    finished = next(e for e in events if isinstance(e, TargetFinished))
+    assert finished.outcomes["pass"] > 100
+    assert finished.pairs > min(f.cases for f in events[-1].findings)
+
+
+def test_a_crash_inside_a_probe_is_a_finding(crashing):
+    _, events = fuzz(crashing("on_many"), cases=10**9, seconds=60.0, listener=interrupt_at_a_finding, shrink=False)
+    (finding,) = events[-1].findings
+    assert finding.violation.check == "process_survives"
+    assert "exited with status 9" in finding.violation.title
 
 
 def test_an_unknown_check_lists_the_known_ones():

@@ -1,6 +1,8 @@
 """No defect of the zoo is dead: on its documented trigger each gives the documented wrong answer."""
 
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -128,6 +130,16 @@ def test_mlx_07_refuses_the_whole_vocabulary():
     with pytest.raises(ValueError, match="top_k must be in"):
         run("MLX-07", raw((1, 2, 3, 4)), top_k=4)
     assert kept(run("MLX-07", raw((1, 2, 3, 4)), top_k=3)) == [[1, 2, 3]]
+
+
+def test_lc_11_aborts_where_fewer_tokens_stay_than_the_index_of_the_best():
+    safe = raw((0, 3, -2))
+    assert kept(run("LC-11", safe, top_p=0.99)) == [[0, 1]]
+    script = f"import sys, numpy as np; sys.path[:] = {sys.path}; from samplerfuzz.zoo import crashes"
+    call = "crashes.index_selected_before_the_filters_is_asserted_after_them(np.array([[0, 3, -2]], np.float32), top_p=0.5)"
+    done = subprocess.run([sys.executable, "-c", f"{script}; {call}"], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGABRT
+    assert "selected < size) failed" in done.stderr
 
 
 def test_fi_09_never_ends_on_a_masked_row():

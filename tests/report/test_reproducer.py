@@ -275,18 +275,43 @@ def test_every_template_is_tried_here() -> None:
 
     folder = Path(samplerfuzz.report.__file__).parent / "templates" / "reproducer"
     templates = {path.name.removesuffix(".py.j2") for path in folder.iterdir()}
-    assert {t for t in templates if not t.startswith(("load_", "_"))} == {*TABLE, "hang"}
+    assert {t for t in templates if not t.startswith(("load_", "_"))} == {*TABLE, "ends"}
 
 
-def test_a_hang_ends_with_status_one_and_says_where(tmp_path: Path) -> None:
-    what = seen("call_returns", "call", {}, {"outcome": "hang", "message": "no answer within 0.5 s"}, case(THREE, parameters=TOP_P))
-    target = write_target(tmp_path / "target.py", "def mine(logits, top_p):\n    while True: pass")
+DEAF = "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())"
+# body of the function: (what came of the call, what the reproducer says)
+ENDS = {
+    "while True: pass": ("hang", "no answer; it is here:", "in mine"),
+    f"{DEAF}; ctypes.PyDLL(None).sleep(600)": ("hang", "no answer; it is here:", "in mine"),
+    "ctypes.string_at(0)": ("crash", "a process that died with SIGSEGV", "in mine"),
+    "os.write(2, b'GGML_ASSERT failed'); os.abort()": ("crash", "a process that died with SIGABRT", "GGML_ASSERT failed"),
+    "os._exit(0)": ("crash", "a process that exited with status 0", ""),
+    "sys.exit('bye')": ("crash", "a process that exited with status 1", "bye"),
+    "raise KeyboardInterrupt": ("crash", "a process that died with SIGINT", "KeyboardInterrupt"),
+}
+
+
+@pytest.mark.parametrize("body", ENDS)
+def test_a_hang_or_a_crash_is_seen_from_outside(body: str, tmp_path: Path) -> None:
+    outcome, said, where = ENDS[body]
+    message = "no answer within 0.5 s" if outcome == "hang" else "died"
+    what = seen("a", "call", {}, {"outcome": outcome, "message": message}, case(THREE, parameters=TOP_P))
+    target = write_target(tmp_path / "target.py", f"def mine(logits, top_p):\n    import ctypes, os, signal, sys\n    {body}")
     script = write_reproducer(found(what, f"{target}:mine"), tmp_path)
     ended = execute(script, folder=tmp_path)
-    assert ended.returncode == 1
-    assert "in mine" in ended.stdout
-    repaired = write_target(tmp_path / "repaired.py", "def mine(logits, top_p): return logits")
-    assert execute(script, str(repaired), folder=tmp_path).returncode == 0
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert said in ended.stdout
+    assert where in ended.stdout
+    assert ended.stdout.endswith("the defect REPRODUCES\n")
+
+
+@pytest.mark.parametrize("body", ["print('x' * 99_999, end=''); return logits", "raise ValueError('refused')", "os.fork(); return logits"])
+def test_a_call_that_ends_as_it_should_is_no_crash(body: str, tmp_path: Path) -> None:
+    what = seen("a", "call", {}, {"outcome": "crash", "message": "died"}, case(THREE, parameters=TOP_P))
+    target = write_target(tmp_path / "target.py", f"def mine(logits, top_p):\n    import os\n    {body}")
+    ended = execute(write_reproducer(found(what, f"{target}:mine"), tmp_path), folder=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "does not reproduce" in ended.stdout
 
 
 def test_a_target_that_does_not_load_is_status_two(tmp_path: Path) -> None:

@@ -14,13 +14,27 @@ from samplerfuzz.checks.registry import Check, check
 
 @check("critical", "contract")
 def call_returns(self: Check, judgement: Judgement) -> Iterator[Violation]:
-    """A call ends. Threshold searches have looped for ever on a −∞ entry or on two probabilities one ulp apart."""
+    """A call ends. Threshold searches have looped for ever on a −∞ entry or on two probabilities one ulp apart. An alarm rings in
+    the call at the time limit; one that does not heed it, in native code for instance, is killed with its process."""
     if judgement.outcome.kind == "hang":
         yield self_violation(
             self,
             f"hangs: {judgement.outcome.message}",
             {"outcome": "refusal or value"},
             {"outcome": "hang", "message": judgement.outcome.message},
+        )
+
+
+@check("critical", "contract")
+def process_survives(self: Check, judgement: Judgement) -> Iterator[Violation]:
+    """A call leaves the process of its caller alive. A segfault, a failed assertion of native code (SIGABRT), os._exit, memory
+    without end: each takes down every other request of the server with the one that caused it. So do sys.exit() and whatever
+    else is raised that `except Exception` does not stop (SystemExit, KeyboardInterrupt, a panic of native code): it is no
+    refusal. Refusing with any ordinary exception, MemoryError included, is fair. A call that does not end is `call_returns`."""
+    if judgement.outcome.kind == "crash":
+        message = judgement.outcome.message
+        yield self_violation(
+            self, f"ends the process: {message}", {"outcome": "refusal or value"}, {"outcome": "crash", "message": message}
         )
 
 

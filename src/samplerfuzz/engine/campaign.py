@@ -56,11 +56,20 @@ class _Counted:
 
     def __init__(self, target: Target) -> None:
         self.spec, self._target, self.calls, self.rows = target.spec, target, 0, 0
+        self._crash: tuple[Case, Outcome] | None = None
 
     def run(self, case: Case) -> Outcome:
         self.calls += 1
         self.rows += case.rows
-        return self._target.run(case)
+        outcome = self._target.run(case)
+        if outcome.kind == "crash":
+            self._crash = case, outcome
+        return outcome
+
+    def take_crash(self) -> tuple[Case, Outcome] | None:
+        """Return the last call that ended the target's process, once."""
+        crash, self._crash = self._crash, None
+        return crash
 
 
 class Campaign:
@@ -191,10 +200,18 @@ class Campaign:
             regime=str(rng.choice(["normal", "two-humped", "dyadic", "negative"])) if small else None,
         )
         rows = self.target.rows
+        self.target.take_crash()
         found = check.examine(self.target, case)
+        crash = self.target.take_crash()
         self.tally.checks[check.id] += self.target.rows - rows
         for violation in found:
             self._found(check, violation, case)
+        if crash is not None:
+            # a probe looks at values: that one of its calls ended the process is for the judges to say
+            call, outcome = crash
+            for judge in self.judges:
+                for violation in judge.judge(judge, Judgement(self.spec, call, outcome)):  # type: ignore[misc]
+                    self._found(judge, violation, call)
 
     def _found(self, check: Check, violation: Violation, case: Case) -> None:
         key = self._fingerprint(check, violation, case)
@@ -207,9 +224,7 @@ class Campaign:
             self.tally.outcomes["unconfirmed"] += 1
             return
         if self.limits.shrink:
-            # a hang costs its whole time limit every time it is seen again
-            seconds = 30.0 if check.id == "call_returns" else 6.0
-            case = self._shrunk(check, violation, case, key, seconds)
+            case = self._shrunk(check, violation, case, key)
             again = [v for v in check.examine(self.target, case) if self._fingerprint(check, v, case) == key]
             violation = again[0] if again else violation
         finding = Finding(
@@ -233,15 +248,16 @@ class Campaign:
         pinned = bool(self.spec.inputs & {"seed", "u"}) or self.spec.returns in ("logits", "probs")
         return any(check.examine(self.target, case) for _ in range(1 if pinned else 20))
 
-    def _shrunk(self, check: Check, violation: Violation, case: Case, key: str, seconds: float) -> Case:
-        from samplerfuzz.engine.shrink import shrink
+    def _shrunk(self, check: Check, violation: Violation, case: Case, key: str) -> Case:
+        from samplerfuzz.engine.shrink import EFFORT, Effort, shrink
 
         def fails(candidate: Case) -> bool:
             return any(self._fingerprint(check, v, candidate) == key for v in check.examine(self.target, candidate))
 
         if check.kind in ("draws", "seeds"):
             return case
-        return shrink(case, fails, seconds=seconds, calls=8 if check.id == "call_returns" else 600)
+        effort = EFFORT.get(check.id, Effort())
+        return shrink(case, fails, seconds=effort.seconds, calls=effort.calls)
 
     def _fingerprint(self, check: Check, violation: Violation, case: Case) -> str:
         """Return check, target and regime as a short hash: legal input and extreme input are two findings, two rows are not."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,22 @@ from samplerfuzz.cases import Case
 from samplerfuzz.core.registry import parameter
 
 Predicate = Callable[[Case], bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How much shrinking may cost: seconds, and calls of the predicate."""
+
+    seconds: float = 6.0
+    calls: int = 600
+
+
+EFFORT: dict[str, Effort] = {
+    # a hang costs its whole time limit every time it is seen again
+    "call_returns": Effort(seconds=30.0, calls=8),
+    # a crash costs the start of a process
+    "process_survives": Effort(seconds=15.0, calls=60),
+}
 
 
 def shrink(case: Case, fails: Predicate, *, seconds: float = 5.0, calls: int = 600) -> Case:

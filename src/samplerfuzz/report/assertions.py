@@ -21,7 +21,7 @@ _SEEDS = {
     "rows_draw_independently": "seeds_rows",
     "calls_draw_independently": "seeds_calls",
 }
-_OUTCOMES = {"hang": "hang", "raised": "raised", "malformed": "malformed", "NaN row": "nan_row"}
+_OUTCOMES = {"hang": "ends", "crash": "ends", "raised": "raised", "malformed": "malformed", "NaN row": "nan_row"}
 _LISTED = 64
 _HANG_SECONDS, _LEAST_DRAWS, _MOST_DRAWS = 10.0, 20_000, 200_000
 
@@ -53,7 +53,7 @@ def assertion(finding: Finding) -> Assertion:
         return Assertion(template=_SEEDS[v.check])
     if observed.get("outcome") in _OUTCOMES:
         template = _OUTCOMES[observed["outcome"]]
-        return Assertion(template=template, constants={"LIMIT": _limit(str(observed.get("message", "")))} if template == "hang" else {})
+        return Assertion(template=template, constants={"LIMIT": _limit(str(observed.get("message", "")))} if template == "ends" else {})
     if "mutated" in observed:
         return Assertion(template="input_changed")
     if expected.get("outcome") == "refusal or NaN":
@@ -75,7 +75,7 @@ def assertion(finding: Finding) -> Assertion:
 
 
 def _limit(message: str) -> float:
-    """Return the seconds that the message of a hang speaks of."""
+    """Return the seconds that the message of a hang speaks of; a crash takes less."""
     named = re.search(r"within ([0-9.e+]+) s", message)
     return float(named.group(1)) if named else _HANG_SECONDS
 

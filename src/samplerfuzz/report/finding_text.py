@@ -19,6 +19,7 @@ from samplerfuzz.report.text import count, number, printable, shortest
 
 COLOURS = {"critical": "bold white on red", "high": "bold red", "medium": "bold yellow", "low": "bold cyan"}
 _ROWS, _TOKENS = 4, 16
+_FAILED = ("raised", "hang", "crash", "malformed")
 
 
 def finding_block(finding: Finding, reproducer: Path | None) -> RenderableType:
@@ -89,7 +90,7 @@ def verdict_lines(finding: Finding) -> list[tuple[str, str]]:
     ]
     if sets:
         lines.append(("expected", "; ".join(sets)))
-    elif v.expected.get("outcome", "value") != "value" or v.observed.get("outcome") in ("raised", "hang", "malformed"):
+    elif v.expected.get("outcome", "value") != "value" or v.observed.get("outcome") in _FAILED:
         words = {"value": "an answer", "refusal or value": "a fair answer, or a refusal", "refusal or NaN": "a refusal, or NaN"}
         lines.append(
             ("expected", words.get(str(v.expected["outcome"]), str(v.expected["outcome"])) if "outcome" in v.expected else "an answer")
@@ -105,7 +106,7 @@ def verdict_lines(finding: Finding) -> list[tuple[str, str]]:
 def _got(observed: dict[str, Any]) -> str:
     message = printable(observed.get("message", ""))
     outcome = observed.get("outcome")
-    if outcome in ("raised", "hang", "malformed"):
+    if outcome in _FAILED:
         return f"{outcome}: {message}" if message else str(outcome)
     if "kept" in observed:
         return f"kept {_ids(observed['kept'])}"

@@ -7,9 +7,9 @@ library, so that nothing but its one bug can be found. NumPy only.
 'samplerfuzz.zoo.filters:top_p_stops_before_the_crossing_token'
 """
 
-from samplerfuzz.zoo import batches, chains, draws, filters, masks, penalties, temperatures
+from samplerfuzz.zoo import batches, chains, crashes, draws, filters, masks, penalties, temperatures
 from samplerfuzz.zoo.catalog import Defect, registered
 
 DEFECTS: dict[str, Defect] = registered()
 
-__all__ = ["DEFECTS", "Defect", "batches", "chains", "draws", "filters", "masks", "penalties", "temperatures"]
+__all__ = ["DEFECTS", "Defect", "batches", "chains", "crashes", "draws", "filters", "masks", "penalties", "temperatures"]
