@@ -50,10 +50,14 @@ def test_an_error_becomes_a_message_and_a_status(capsys, verb, error, status, me
     assert err.lstrip("\n") == message
 
 
-def test_a_bug_of_ours_is_not_hidden(verb):
+def test_a_bug_of_ours_has_a_status_of_its_own_and_shows_its_traceback(capsys, verb):
     verb(raising(ZeroDivisionError("ours")))
-    with pytest.raises(ZeroDivisionError, match="ours"):
-        cli.main(["try"])
+    code, out, err = run(capsys, "try")
+    assert (code, out) == (70, "")
+    traceback, _, message = err.partition("error: ")
+    assert traceback.startswith("Traceback (most recent call last):")
+    assert traceback.endswith("ZeroDivisionError: ours\n")
+    assert message.startswith("this is a bug of samplerfuzz, not of what it tests (ZeroDivisionError)")
 
 
 @pytest.mark.parametrize("status", [0, 1, 3, 130])

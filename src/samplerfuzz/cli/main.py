@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+import traceback
 from collections.abc import Sequence
 
 import click
@@ -15,7 +16,7 @@ import click
 import samplerfuzz
 from samplerfuzz.core.errors import NothingTestedError, SamplerFuzzError
 
-USAGE, NOTHING_TESTED, INTERRUPTED = 2, 3, 130
+USAGE, NOTHING_TESTED, OUR_BUG, INTERRUPTED = 2, 3, 70, 130
 
 VERBS: dict[str, tuple[str, str]] = {
     "fuzz": ("samplerfuzz.cli.fuzz", "Look for bugs in a sampler: yours, or the built-in ones."),
@@ -36,7 +37,7 @@ Examples:
 
 \b
 Exit status: 0 nothing found, 1 findings, 2 usage error,
-3 nothing could be tested, 130 interrupted.
+3 nothing could be tested, 70 a bug of samplerfuzz itself, 130 interrupted.
 """
 
 
@@ -68,7 +69,7 @@ def group() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command line and exit with its status; an unexpected exception is a bug of ours and propagates."""
+    """Run one command line and exit with its status; an unexpected exception is a bug of ours, and its traceback is printed."""
     sys.exit(_status(arguments))
 
 
@@ -90,6 +91,13 @@ def _status(arguments: Sequence[str] | None) -> int:
     except SamplerFuzzError as error:
         _say(str(error))
         return USAGE
+    except Exception as error:
+        traceback.print_exc()
+        _say(
+            f"this is a bug of samplerfuzz, not of what it tests ({type(error).__name__}); please report it with the traceback above. "
+            "What a run had recorded is in its report directory."
+        )
+        return OUR_BUG
     return value if isinstance(value, int) else 0
 
 
