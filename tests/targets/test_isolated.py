@@ -200,8 +200,9 @@ def test_leaked_threads_and_children_end_with_the_target(load, tmp_path):
     wait_until_gone(pids)
 
 
-def test_a_crash_shows_at_once_although_a_child_holds_the_pipes(load):
-    target = load("child = os.fork() or time.sleep(600)\n        os._exit(3)", time_limit=60.0)
+@pytest.mark.parametrize("fork", ["os.fork()", "libc.fork()"])
+def test_a_crash_shows_at_once_although_a_child_holds_the_pipes(load, fork):
+    target = load(f"child = {fork} or time.sleep(600)\n        os._exit(3)", time_limit=60.0)
     assert target.run(case(BAD)).message == "exited with status 3"
 
 
