@@ -12,7 +12,7 @@ from samplerfuzz.checks.finding import Violation
 from samplerfuzz.checks.frequencies import beliefs_of_legal_row, counted
 from samplerfuzz.checks.registry import Check, probe
 from samplerfuzz.core.seeding import stream
-from samplerfuzz.stats import RUN_BUDGET, log_e_value
+from samplerfuzz.stats import log_e_value
 from samplerfuzz.targets.target import Target
 
 _BATCH, _CALLS = 256, 40
@@ -27,7 +27,8 @@ def draw_frequencies_match(self: Check, target: Target, case: Case) -> Iterator[
     if beliefs is None:
         return
     bounds = [interval(b) for b in beliefs]
-    threshold = RUN_BUDGET.next_threshold()
+    assert self.budget is not None, "a statistical check belongs to a run: bind it with check.within(budget)"
+    threshold = self.budget.next_threshold()
     rng = stream(int(case.seeds[0]) if case.seeds is not None else 0, "draws", float(case.logits[0, 0]))
     counts = np.zeros(case.vocabulary)
     for _ in range(_CALLS):
@@ -52,6 +53,6 @@ def draw_frequencies_match(self: Check, target: Target, case: Case) -> Iterator[
                 expected=expected_interval(beliefs[0], 0),
                 observed={"outcome": "value", "counts": counts.astype(int).tolist()},
                 protocol="draws",
-                statistic={"n": float(counts.sum()), "log_e": min(evidence, 1e300), "threshold": threshold, "alpha": RUN_BUDGET.alpha},
+                statistic={"n": float(counts.sum()), "log_e": min(evidence, 1e300), "threshold": threshold, "alpha": self.budget.alpha},
             )
             return
