@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +15,10 @@ from rich.console import Console
 from synthetic import case, crossing_token, finding, run_events
 
 from samplerfuzz.core.errors import UsageError
+from samplerfuzz.engine.events import Checkpoint, FindingConfirmed, FindingFound, RunFinished, RunStarted, TargetFinished
+from samplerfuzz.engine.history import history_of
 from samplerfuzz.report import Reporters, reporters
+from samplerfuzz.report.events_log import read_events
 from samplerfuzz.report.files import write_atomically
 from samplerfuzz.report.schema import SCHEMA_FILE, Report, json_schema_text
 
@@ -93,8 +97,8 @@ def test_a_killed_run_has_its_events_and_reproducers(tmp_path: Path) -> None:
     for event in events[:4]:
         report(event)
     lines = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
-    assert [line["event"] for line in lines] == ["RunStarted", "TargetStarted", "Progress", "FindingFound"]
-    assert lines[3]["finding"]["id"] == "ab12cd34ef"
+    assert [line["event"] for line in lines] == ["RunStarted", "TargetStarted", "FindingFound"]
+    assert lines[2]["finding"]["id"] == "ab12cd34ef"
     assert (tmp_path / "findings" / "ab12cd34ef.py").is_file()
     report.close()
 
@@ -142,3 +146,104 @@ def test_a_full_disk_is_a_usage_error_and_leaves_the_old_file(tmp_path: Path, mo
         write_atomically(tmp_path / "report.json", "new")
     assert [p.name for p in tmp_path.iterdir()] == ["report.json"]
     assert (tmp_path / "report.json").read_text() == "old"
+
+
+def test_a_finding_that_an_interrupt_kept_from_being_told_is_written_and_shown(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), width=100)
+    events = [e for e in run_events(crossing_token()) if not isinstance(e, FindingFound)]
+    with reporters(tmp_path, console=console, quiet=True, as_json=False, started=STARTED) as report:
+        for event in events:
+            report(event)
+    assert (tmp_path / "findings" / "ab12cd34ef.py").is_file()
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().count("ab12cd34ef ") == 1
+
+
+def test_an_interrupt_while_a_report_is_written_leaves_no_half_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    events = run_events(crossing_token())
+    with listener(tmp_path) as report:
+        for event in events[:-1]:
+            report(event)
+        monkeypatch.setattr("os.fsync", stop)
+        with pytest.raises(KeyboardInterrupt):
+            report(events[-1])
+    assert {p.name for p in tmp_path.iterdir()} == {"events.jsonl", "findings", "cases"}
+    past = history_of(read_events(tmp_path / "events.jsonl"))
+    assert past is not None
+    assert past.finished is None, "the next process writes the reports"
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_disk_that_fills_up_keeps_no_finding_from_being_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    console = Console(file=io.StringIO(), width=100)
+    started, target_started, *_ = run_events()
+    report = reporters(tmp_path, console=console, quiet=True, as_json=as_json, started=STARTED)
+    report(started)
+    report(target_started)
+    monkeypatch.setattr("os.write", full)
+    with pytest.raises(UsageError, match=r"events\.jsonl.*No space left on device"), report:
+        report(FindingConfirmed(finding=crossing_token()))
+    if as_json:
+        data = json.loads(capsys.readouterr().out)
+        assert ([f["id"] for f in data["findings"]], data["status"], data["reason"]) == (["ab12cd34ef"], 130, "the run did not end")
+    else:
+        assert isinstance(console.file, io.StringIO)
+        shown = console.file.getvalue()
+        assert "ab12cd34ef" in shown
+        assert "reproduce" not in shown, "there is no such file"
+        assert "stopped before the end · 1 finding so far" in shown
+
+
+def test_a_resumed_run_is_reported_as_one(tmp_path: Path) -> None:
+    found = crossing_token()
+    started, *events = run_events(found)
+    assert isinstance(started, RunStarted)
+    with listener(tmp_path) as report:
+        for event in [started, *(e for e in events if not isinstance(e, TargetFinished | RunFinished))]:
+            report(event)
+    for file in (tmp_path / "findings").iterdir():
+        file.unlink()
+    past = history_of(read_events(tmp_path / "events.jsonl"))
+    done, end = events[-2:]
+    assert isinstance(done, TargetFinished)
+    console = Console(file=io.StringIO(), width=100)
+    with reporters(tmp_path, console=console, quiet=True, as_json=False, started=STARTED, past=past) as report:
+        for event in [replace(started, times_resumed=1), events[0], replace(done, findings=()), end]:
+            report(event)
+    data = json.loads((tmp_path / "report.json").read_text())
+    assert [(f["id"], f["reproducer"]) for f in data["findings"]] == [(found.id, f"findings/{found.id}.py")]
+    assert (tmp_path / "findings" / f"{found.id}.py").is_file(), "what the kill kept from being written is written"
+    assert data["settings"]["times_resumed"] == 1
+    assert [line["event"] for line in map(json.loads, (tmp_path / "events.jsonl").read_text().splitlines())].count("FindingFound") == 1
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().count("reproduce") == 1
+
+
+def test_an_unfinished_target_is_reported_as_far_as_it_came(tmp_path: Path) -> None:
+    started, target_started, *_, end = run_events()
+    checkpoint = Checkpoint(
+        target="samplers.py:mine",
+        seconds=2.0,
+        calls=3,
+        pairs=8,
+        draws=0,
+        outcomes={"pass": 8},
+        checks={"call_returns": 8},
+        covered={"normal": 8},
+        repeats={},
+        swept=0,
+    )
+    with listener(tmp_path) as report:
+        for event in (started, target_started, checkpoint, end):
+            report(event)
+    (entry,) = json.loads((tmp_path / "report.json").read_text())["targets"]
+    assert (entry["complete"], entry["pairs"], entry["pairs_per_second"]) == (False, 8, 4.0)
+    assert (entry["outcomes"], entry["checks"], entry["covered"]) == ({"pass": 8}, {"call_returns": 8}, {"normal": 8})

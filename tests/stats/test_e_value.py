@@ -74,3 +74,28 @@ def test_mean_e_value_of_independent_pairs_is_at_most_one():
             counts = np.array([*cells, 3 - sum(cells)])
             total += multinomial(3, law).pmf(counts) * np.exp(log_e_independence(counts.reshape(2, 2)))
     assert total <= 1 + 1e-9
+
+
+def test_tests_are_reserved_before_they_are_started():
+    reserved, budget = [], None
+
+    def reserve(tests):
+        assert budget.tests < tests, "no test has been started that was not reserved"
+        reserved.append(tests)
+
+    budget = ErrorBudget(1e-6, reserve=reserve)
+    for _ in range(100):
+        budget.next_threshold()
+        assert budget.tests <= reserved[-1]
+    assert len(reserved) < 10
+
+
+def test_a_resumed_budget_goes_on_where_the_last_one_can_have_been():
+    reserved = []
+    first = ErrorBudget(1e-6, reserve=reserved.append)
+    thresholds = [first.next_threshold() for _ in range(5)]
+    resumed = ErrorBudget(1e-6, started=reserved[-1])
+    thresholds += [resumed.next_threshold() for _ in range(2000)]
+    assert thresholds == sorted(set(thresholds)), "every share is given once"
+    assert np.exp(-np.array(thresholds)).sum() < 1e-6
+    assert first.spent < resumed.spent < 1e-6

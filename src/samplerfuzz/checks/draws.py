@@ -11,7 +11,7 @@ from samplerfuzz.checks.finding import Violation
 from samplerfuzz.checks.frequencies import laws_of_legal_row, tokens_of
 from samplerfuzz.checks.registry import Check, probe
 from samplerfuzz.core.seeding import stream
-from samplerfuzz.stats import RUN_BUDGET, log_e_value
+from samplerfuzz.stats import log_e_value
 from samplerfuzz.targets.target import Target
 
 _BATCH, _CALLS = 256, 40
@@ -25,7 +25,8 @@ def draw_frequencies_match(self: Check, target: Target, case: Case) -> Iterator[
     laws = laws_of_legal_row(target, template)
     if laws is None:
         return
-    threshold = RUN_BUDGET.next_threshold()
+    assert self.budget is not None, "a statistical check belongs to a run: bind it with check.within(budget)"
+    threshold = self.budget.next_threshold()
     rng = stream(int(case.seeds[0]) if case.seeds is not None else 0, "draws", float(case.logits[0, 0]))
     counts = np.zeros(case.vocabulary)
     for _ in range(_CALLS):
@@ -50,6 +51,6 @@ def draw_frequencies_match(self: Check, target: Target, case: Case) -> Iterator[
                 expected=laws[0].expected(),
                 observed={"outcome": "value", "counts": counts.astype(int).tolist()},
                 protocol="draws",
-                statistic={"n": float(counts.sum()), "log_e": min(evidence, 1e300), "threshold": threshold, "alpha": RUN_BUDGET.alpha},
+                statistic={"n": float(counts.sum()), "log_e": min(evidence, 1e300), "threshold": threshold, "alpha": self.budget.alpha},
             )
             return

@@ -65,7 +65,7 @@ class Finding:
         return replace(self, repeats=self.repeats + 1)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of `findings[]` in report.json, without the reproducer's path."""
+        """Return JSON data, non-finite numbers of the evidence aside; `from_json` inverts it."""
         v = self.violation
         return {
             "id": self.id,
@@ -83,7 +83,49 @@ class Finding:
             "protocol": v.protocol,
             "statistic": v.statistic,
             "case": self.case.to_json(),
-            "seconds": round(self.seconds, 3),
+            "seconds": self.seconds,
             "cases": self.cases,
             "repeats": self.repeats,
         }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Finding:
+        """Invert `to_json`; in lists of the evidence and in the statistic, `nan`, `inf` and `-inf` may stand for those numbers.
+
+        Raises:
+          ValueError: the data is no finding.
+        """
+        try:
+            return cls(
+                id=data["id"],
+                violation=Violation(
+                    check=data["check"],
+                    severity=data["severity"],
+                    row=data["row"],
+                    title=data["title"],
+                    expected=_numbers_named(data["expected"]),
+                    observed=_numbers_named(data["observed"]),
+                    protocol=data["protocol"],
+                    statistic={name: float(value) for name, value in data["statistic"].items()},
+                ),
+                case=Case.from_json(data["case"]),
+                target=data["target"],
+                order=tuple(data["order"]),
+                returns=data["returns"],
+                per_row=data["per_row"],
+                order_was_assumed=data["order_was_assumed"],
+                seconds=data["seconds"],
+                cases=data["cases"],
+                repeats=data["repeats"],
+            )
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"no finding: {type(error).__name__}: {error}") from error
+
+
+def _numbers_named(value: Any) -> Any:
+    """Return evidence with the names of non-finite numbers in lists replaced; alone, such a word may be a target's message."""
+    if isinstance(value, dict):
+        return {key: _numbers_named(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [float(item) if item in ("nan", "inf", "-inf") else _numbers_named(item) for item in value]
+    return value

@@ -11,7 +11,7 @@ from samplerfuzz.checks.finding import Violation
 from samplerfuzz.checks.frequencies import tokens_of
 from samplerfuzz.checks.registry import Check, probe
 from samplerfuzz.core.seeding import stream
-from samplerfuzz.stats import RUN_BUDGET, log_e_independence
+from samplerfuzz.stats import log_e_independence
 from samplerfuzz.targets.target import Target, TargetSpec
 
 _ROUNDS, _DRAWS = 12, 256
@@ -68,7 +68,8 @@ def _conditioned(case: Case) -> Case:
 def _judged(self: Check, row: Case, drawn: Callable[[int], np.ndarray | None], what: str, protocol: str) -> Iterator[Violation]:
     allowed = np.flatnonzero(np.isfinite(row.logits[0]))
     size = len(allowed)
-    threshold = RUN_BUDGET.next_threshold()
+    assert self.budget is not None, "a statistical check belongs to a run: bind it with check.within(budget)"
+    threshold = self.budget.next_threshold()
     counts = np.zeros(size * size)
     for round_ in range(_ROUNDS):
         tokens = drawn(round_)
@@ -90,6 +91,6 @@ def _judged(self: Check, row: Case, drawn: Callable[[int], np.ndarray | None], w
                 expected={"outcome": "value", "pairs": np.rint(fair).astype(int).tolist()},
                 observed={"outcome": "value", "pairs": table.astype(int).tolist()},
                 protocol=protocol,
-                statistic={"n": float(n), "log_e": min(evidence, 1e300), "threshold": threshold, "alpha": RUN_BUDGET.alpha},
+                statistic={"n": float(n), "log_e": min(evidence, 1e300), "threshold": threshold, "alpha": self.budget.alpha},
             )
             return

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from samplerfuzz.cases import Case
 from samplerfuzz.checks.finding import Violation
 from samplerfuzz.checks.judgement import Judgement
+from samplerfuzz.stats import ErrorBudget
 from samplerfuzz.targets.target import Target, TargetSpec
 
 Judge = Callable[["Check", Judgement], Iterator[Violation]]
@@ -26,6 +27,7 @@ class Check:
       judge: looks at one answered call; or
       probe: makes calls of its own, starting from a case.
       applies: whether the check means anything for a target.
+      budget: of the run that the check is bound to; a statistical check takes its threshold from it.
     """
 
     id: str
@@ -35,6 +37,11 @@ class Check:
     judge: Judge | None = None
     probe: Probe | None = None
     applies: Callable[[TargetSpec], bool] = lambda spec: True
+    budget: ErrorBudget | None = None
+
+    def within(self, budget: ErrorBudget) -> Check:
+        """Return the check bound to a run's error budget."""
+        return replace(self, budget=budget)
 
     def examine(self, target: Target, case: Case) -> list[Violation]:
         """Run the check on one case from scratch: how a violation is confirmed and shrunk."""

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import secrets
+import signal
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
+
+import samplerfuzz
+from samplerfuzz.cli.resuming import digests, new_directory, refuse_another_run, refuse_changed_code, unfinished_run
+from samplerfuzz.core.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +28,13 @@ Examples:
   samplerfuzz fuzz samplers.py:my_top_p               a function of yours
   samplerfuzz fuzz mypackage.sampling:sample --max-time 300 --seed 7
   samplerfuzz fuzz samplers.py:my_top_p --checks support,rows --json > report.json
+  samplerfuzz fuzz --resume reports/nightly           a run that was killed or interrupted
+
+\b
+Nothing is lost when a run is killed: the same command with the same --report-dir goes on
+with it, and so does --resume, which knows the command. Findings, counts, time and the error
+budget are those of one run. A run that is finished stays as it is: `samplerfuzz replay`
+runs its findings again, another --report-dir gets a new run.
 
 \b
 Exit status: 0 nothing found, 1 findings at or above --fail-on, 2 usage error,
@@ -53,6 +67,13 @@ Exit status: 0 nothing found, 1 findings at or above --fail-on, 2 usage error,
     "--report-dir", type=click.Path(file_okay=False, path_type=Path), default=None, help="Where the report goes (default: reports/<run>)."
 )
 @click.option(
+    "--resume",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=None,
+    metavar="DIR",
+    help="Go on with the unfinished run in DIR; its targets and options hold, but for those given.",
+)
+@click.option(
     "--call-timeout",
     type=click.FloatRange(min=0.1),
     default=10.0,
@@ -64,7 +85,9 @@ Exit status: 0 nothing found, 1 findings at or above --fail-on, 2 usage error,
 @click.option("--no-model", is_flag=True, help="Leave out the logits of the embedded model.")
 @click.option("--quiet", is_flag=True, help="Print findings and one line only.")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json to standard output and nothing else.")
+@click.pass_context
 def command(
+    context: click.Context,
     targets: tuple[str, ...],
     max_time: float,
     max_cases: int | None,
@@ -73,6 +96,7 @@ def command(
     exclude_checks: str,
     fail_on: str,
     report_dir: Path | None,
+    resume: Path | None,
     call_timeout: float,
     no_shrink: bool,
     no_model: bool,
@@ -88,42 +112,91 @@ def command(
     from rich.console import Console
 
     from samplerfuzz.engine.campaign import Limits
+    from samplerfuzz.engine.interrupts import Interrupts
     from samplerfuzz.engine.run import run, select_checks
     from samplerfuzz.report import reporters
+    from samplerfuzz.targets import builtin
 
+    if resume is not None and report_dir is not None:
+        raise UsageError(f"--resume {resume} writes its report there; leave out --report-dir {report_dir}")
+    directory = resume or report_dir
+    log, past = (None, None) if directory is None else unfinished_run(directory)
+    if resume is not None and past is None:
+        raise UsageError(f"{resume} holds no run to resume; name the directory that holds its events.jsonl")
+    options: dict[str, Any] = {
+        "max_time": max_time,
+        "max_cases": max_cases,
+        "fail_on": fail_on,
+        "call_timeout": call_timeout,
+        "shrink": not no_shrink,
+        "model": not no_model,
+    }
     chosen = select_checks(_names(checks), _names(exclude_checks))
-    loaded = _load(targets, call_timeout)
-    started = datetime.now().astimezone()
-    directory = report_dir or Path("reports") / started.strftime("%Y%m%d-%H%M%S")
-    with reporters(directory, console=Console(stderr=as_json), quiet=quiet, as_json=as_json, started=started) as listener:
+    if directory is not None and past is not None:
+        refuse_another_run(directory, past, {"samplerfuzz": samplerfuzz.__version__})
+        recorded = past.started.settings
+        if resume is not None:
+            targets = targets or past.started.targets
+            chosen = chosen if checks or exclude_checks else select_checks(recorded["checks"], [])
+            options |= {name: recorded[name] for name in options if not _is_given(context, name)}
+        wanted = {"targets": list(targets or builtin.names()), "checks": [c.id for c in chosen], "seed": seed}
+        refuse_another_run(directory, past, {name: value for name, value in wanted.items() if value is not None})
+        seed = recorded["seed"]
+    with Interrupts() as interrupts:
+        loaded = [load_target(locator, options["call_timeout"]) for locator in targets or builtin.names()]
+        interrupts.check()
+    sources = digests(targets)
+    if directory is not None and past is not None:
+        refuse_changed_code(directory, past, sources)
+    started = datetime.fromisoformat(past.started.settings["started"]) if past else datetime.now().astimezone()
+    with reporters(
+        directory or new_directory(started),
+        console=Console(stderr=as_json),
+        quiet=quiet,
+        as_json=as_json,
+        started=started,
+        log=log,
+        past=past,
+    ) as listener:
         status = run(
             loaded,
             checks=chosen,
             seed=secrets.randbelow(2**31) if seed is None else seed,
-            limits=Limits(seconds=max_time, cases=max_cases, shrink=not no_shrink),
-            fail_on=fail_on,
+            limits=Limits(seconds=options["max_time"], cases=options["max_cases"], shrink=options["shrink"]),
+            fail_on=options["fail_on"],
             listener=listener,
-            real_rows=(lambda: None) if no_model else _model_rows,
+            real_rows=_model_rows if options["model"] else lambda: None,
+            settings={
+                **options,
+                "samplerfuzz": samplerfuzz.__version__,
+                "started": started.isoformat(timespec="seconds"),
+                "sources": sources,
+            },
+            past=past,
         )
+    # everything is written: an interrupt while the interpreter takes itself down has nothing to stop
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     raise SystemExit(status)
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    parameter = {"shrink": "no_shrink", "model": "no_model"}.get(name, name)
+    return context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE
 
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _load(locators: tuple[str, ...], call_timeout: float) -> list[Target]:
-    from samplerfuzz.targets import builtin
-    from samplerfuzz.targets.isolated import load_target
+def load_target(locator: str, call_timeout: float) -> Target:
+    """Return the target that `locator` names on the command line; a call that takes longer than `call_timeout` seconds is a hang."""
+    from samplerfuzz.targets import builtin, isolated
 
-    def load(locator: str) -> Target:
-        if locator.startswith(builtin.PREFIX):
-            return builtin.builtin_target(locator.removeprefix(builtin.PREFIX))
-        target = load_target(locator, time_limit=call_timeout)
-        click.get_current_context().call_on_close(target.close)
-        return target
-
-    return [load(locator) for locator in locators or builtin.names()]
+    if locator.startswith(builtin.PREFIX):
+        return builtin.builtin_target(locator.removeprefix(builtin.PREFIX))
+    target = isolated.load_target(locator, time_limit=call_timeout)
+    click.get_current_context().call_on_close(target.close)
+    return target
 
 
 def _model_rows() -> np.ndarray:

@@ -7,7 +7,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,7 +17,9 @@ from samplerfuzz.checks.frequencies import plain_law
 from samplerfuzz.checks.judgement import Judgement
 from samplerfuzz.checks.registry import Check
 from samplerfuzz.core.seeding import stream
-from samplerfuzz.engine.events import FindingFound, Listener, Progress, TargetFinished, TargetStarted
+from samplerfuzz.engine.confirm import seen_again
+from samplerfuzz.engine.events import Checkpoint, FindingConfirmed, FindingFound, Listener, Progress, TargetFinished, TargetStarted
+from samplerfuzz.engine.history import TargetHistory
 from samplerfuzz.targets.target import Outcome, Target
 
 SIZES = (1, 2, 3, 4, 5, 6, 8, 8, 16, 16, 31, 32, 32, 33, 64)
@@ -44,18 +46,21 @@ class Limits:
 
 @dataclass(kw_only=True)
 class _Tally:
-    calls: int = 0
     pairs: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     checks: Counter[str] = field(default_factory=Counter)
     covered: Counter[str] = field(default_factory=Counter)
 
+    @classmethod
+    def of(cls, last: Checkpoint) -> _Tally:
+        return cls(pairs=last.pairs, outcomes=Counter(last.outcomes), checks=Counter(last.checks), covered=Counter(last.covered))
+
 
 class _Counted:
     """Counts the calls and rows a check makes on a target."""
 
-    def __init__(self, target: Target) -> None:
-        self.spec, self._target, self.calls, self.rows = target.spec, target, 0, 0
+    def __init__(self, target: Target, calls: int) -> None:
+        self.spec, self._target, self.calls, self.rows = target.spec, target, calls, 0
         self._crash: tuple[Case, Outcome] | None = None
 
     def run(self, case: Case) -> Outcome:
@@ -75,6 +80,9 @@ class _Counted:
 class Campaign:
     """Fuzz one target with a list of checks.
 
+    A campaign that goes on in a new process keeps findings, counts and time, and takes a fresh stream of cases: batch sizes
+    adapt to the speed of the target, so the old stream cannot be repeated up to the point where it broke off.
+
     Args:
       target: what is tested.
       checks: those that apply and were not excluded.
@@ -83,6 +91,7 @@ class Campaign:
       limits: time and size.
       listener: gets the events.
       real_rows: [N, V] logits of a real model, or None.
+      past: what earlier processes did to the target, or None.
     """
 
     def __init__(
@@ -95,8 +104,10 @@ class Campaign:
         limits: Limits,
         listener: Listener,
         real_rows: np.ndarray | None = None,
+        past: TargetHistory | None = None,
     ) -> None:
-        self.target = _Counted(target)
+        last = past.checkpoint if past else None
+        self.target = _Counted(target, last.calls if last else 0)
         self.spec = target.spec
         self.judges = [c for c in checks if c.judge is not None]
         self.probes = [c for c in checks if c.probe is not None]
@@ -108,15 +119,19 @@ class Campaign:
             law=lambda case: plain_law(self.spec, case),
             real_rows=real_rows,
         )
-        self.findings: dict[str, Finding] = {}
-        self.tally = _Tally()
-        self._begun = time.monotonic()
-        self._last_progress = 0.0
-        self._last_new = 0.0
+        self.findings: dict[str, Finding] = {f.id: f for f in past.findings} if past else {}
+        self.tally = _Tally.of(last) if last else _Tally()
+        # confirmed findings that no listener has heard of as found
+        self._unannounced: dict[str, Finding] = {f.id: f for f in past.confirmed} if past else {}
+        self._begun = time.monotonic() - (last.seconds if last else 0.0)
+        self._last_progress = self._last_checkpoint = 0.0
+        self._last_new = max((f.seconds for f in self.findings.values()), default=0.0)
         # one configuration a call: more rows of it tell little
         self._most_rows = limits.batch if self.spec.per_row else min(64, limits.batch)
         self._rows = min(16, self._most_rows)
-        self._swept = self.generator.sweep(stream(seed, "sweep", self.spec.locator))
+        self._stream = ("campaign", self.spec.locator, *([past.times_resumed + 1] if past else []))
+        self._swept = last.swept if last else 0
+        self._sweep = itertools.islice(self.generator.sweep(stream(seed, "sweep", self.spec.locator)), self._swept, None)
 
     def run(self) -> TargetFinished:
         """Fuzz until the time or the cases are spent, or nothing new has come for long after a finding."""
@@ -129,7 +144,9 @@ class Campaign:
                 seconds_planned=self.limits.seconds,
             )
         )
-        rng = stream(self.seed, "campaign", self.spec.locator)
+        for finding in list(self._unannounced.values()):
+            self._announce(self._shrunk(self._check(finding), finding))
+        rng = stream(self.seed, *self._stream)
         probes = itertools.cycle(self.probes) if self.probes else None
         probing = judging = 0.0
         while not self._is_over():
@@ -142,7 +159,15 @@ class Campaign:
                 judging += time.monotonic() - before
             self._report("fuzzing")
         self._report("done", force=True)
-        return self._finished()
+        self._checkpoint()
+        return self._summary(complete=True)
+
+    def interrupted(self) -> TargetFinished:
+        """Announce what was confirmed and not yet shrunk, and return the summary so far."""
+        for key, finding in list(self._unannounced.items()):
+            self._announce(self.findings.get(key, finding))
+        self._checkpoint()
+        return self._summary(complete=False)
 
     def _is_over(self) -> bool:
         elapsed = self._elapsed()
@@ -157,9 +182,11 @@ class Campaign:
         return elapsed >= share or enough or quiet
 
     def _judge(self, rng: np.random.Generator) -> None:
-        case = next(self._swept, None) or self.generator.case(
-            rng, rows=int(rng.choice([1, 2, self._rows, self._rows])), size=int(rng.choice(self.limits.sizes))
-        )
+        case = next(self._sweep, None)
+        if case is None:
+            case = self.generator.case(rng, rows=int(rng.choice([1, 2, self._rows, self._rows])), size=int(rng.choice(self.limits.sizes)))
+        else:
+            self._swept += 1
         begun = time.monotonic()
         outcome = self.target.run(case)
         spent = time.monotonic() - begun
@@ -220,13 +247,9 @@ class Campaign:
         if known is not None:
             self.findings[known] = self.findings[known].repeated()
             return
-        if not self._confirmed(check, case):
+        if not seen_again(check, self.target, case):
             self.tally.outcomes["unconfirmed"] += 1
             return
-        if self.limits.shrink:
-            case = self._shrunk(check, violation, case, key)
-            again = [v for v in check.examine(self.target, case) if self._fingerprint(check, v, case) == key]
-            violation = again[0] if again else violation
         finding = Finding(
             id=key,
             violation=violation,
@@ -239,25 +262,37 @@ class Campaign:
             seconds=self._elapsed(),
             cases=self.tally.pairs,
         )
-        self.findings[key] = finding
-        self._last_new = self._elapsed()
+        self._unannounced[key] = finding
+        if self._is_shrinkable(check):
+            self.listener(FindingConfirmed(finding=finding))
+            finding = self._shrunk(check, finding)
+        self._announce(finding)
+
+    def _announce(self, finding: Finding) -> None:
+        finding = replace(finding, seconds=self._elapsed(), cases=self.tally.pairs)
+        self.findings[finding.id] = finding
+        self._unannounced.pop(finding.id, None)
+        self._last_new = finding.seconds
         self.listener(FindingFound(finding=finding))
+        self._checkpoint()
 
-    def _confirmed(self, check: Check, case: Case) -> bool:
-        """Ask again: what a draw did once without a seed need not come back in the first call."""
-        pinned = bool(self.spec.inputs & {"seed", "u"}) or self.spec.returns in ("logits", "probs")
-        return any(check.examine(self.target, case) for _ in range(1 if pinned else 20))
+    def _is_shrinkable(self, check: Check) -> bool:
+        return self.limits.shrink and check.kind not in ("draws", "seeds")
 
-    def _shrunk(self, check: Check, violation: Violation, case: Case, key: str) -> Case:
+    def _shrunk(self, check: Check, finding: Finding) -> Finding:
         from samplerfuzz.engine.shrink import EFFORT, Effort, shrink
 
-        def fails(candidate: Case) -> bool:
-            return any(self._fingerprint(check, v, candidate) == key for v in check.examine(self.target, candidate))
+        def violations(case: Case) -> list[Violation]:
+            return [v for v in check.examine(self.target, case) if self._fingerprint(check, v, case) == finding.id]
 
-        if check.kind in ("draws", "seeds"):
-            return case
+        if not self._is_shrinkable(check):
+            return finding
         effort = EFFORT.get(check.id, Effort())
-        return shrink(case, fails, seconds=effort.seconds, calls=effort.calls)
+        case = shrink(finding.case, lambda candidate: bool(violations(candidate)), seconds=effort.seconds, calls=effort.calls)
+        return replace(finding, case=case, violation=next(iter(violations(case)), finding.violation))
+
+    def _check(self, finding: Finding) -> Check:
+        return next(c for c in (*self.judges, *self.probes) if c.id == finding.violation.check)
 
     def _fingerprint(self, check: Check, violation: Violation, case: Case) -> str:
         """Return check, target and regime as a short hash: legal input and extreme input are two findings, two rows are not."""
@@ -274,6 +309,8 @@ class Campaign:
 
     def _report(self, phase: str, *, force: bool = False) -> None:
         now = self._elapsed()
+        if now - self._last_checkpoint >= 1.0:
+            self._checkpoint()
         if not force and now - self._last_progress < 0.2:
             return
         self._last_progress = now
@@ -293,16 +330,38 @@ class Campaign:
     def _draws(self) -> int:
         return sum(self.tally.checks[c.id] for c in self.probes if c.kind in ("draws", "uniforms"))
 
-    def _finished(self) -> TargetFinished:
+    def _checkpoint(self) -> None:
+        self._last_checkpoint = self._elapsed()
+        self.listener(
+            Checkpoint(
+                target=self.spec.locator,
+                seconds=self._last_checkpoint,
+                calls=self.target.calls,
+                pairs=self.tally.pairs,
+                draws=self._draws(),
+                outcomes=_counted(self.tally.outcomes),
+                checks=dict(self.tally.checks),
+                covered=dict(self.tally.covered),
+                repeats={f.id: f.repeats for f in self.findings.values()},
+                swept=self._swept,
+            )
+        )
+
+    def _summary(self, *, complete: bool) -> TargetFinished:
         return TargetFinished(
             target=self.spec.locator,
             seconds=self._elapsed(),
             calls=self.target.calls,
             pairs=self.tally.pairs,
             draws=self._draws(),
-            outcomes={name: count for name, count in self.tally.outcomes.items() if count},
+            outcomes=_counted(self.tally.outcomes),
             checks=dict(self.tally.checks),
             covered=dict(self.tally.covered),
             skipped=self.skipped,
             findings=tuple(self.findings.values()),
+            complete=complete,
         )
+
+
+def _counted(outcomes: Counter[str]) -> dict[str, int]:
+    return {name: count for name, count in outcomes.items() if count}

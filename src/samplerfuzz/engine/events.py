@@ -1,4 +1,7 @@
-"""What a campaign says while it runs. Reporters listen to these and to nothing else."""
+"""What a campaign says while it runs. Reporters listen to these and to nothing else.
+
+Written down in order, all but `Progress`, they are the run: a killed one goes on from them (`engine.history`).
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,25 @@ from typing import Any
 
 from samplerfuzz.checks.finding import Finding
 
+INTERRUPTED = 130
+"""Status of a run that was stopped before its end; it can go on."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunStarted:
-    """The run begins. `settings` is JSON-ready: seed, max_time, max_cases, alpha, checks, target locators, versions."""
+    """The run begins, or goes on in a new process.
+
+    settings: JSON-ready: seed, max_time, max_cases, alpha, checks, versions, and what the caller adds. times_resumed: 0 at first.
+    """
 
     targets: tuple[str, ...]
     settings: dict[str, Any]
+    times_resumed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetStarted:
-    """One target of the run begins."""
+    """One target of the run begins, or goes on in a new process."""
 
     target: str
     order: tuple[str, ...]
@@ -30,7 +40,7 @@ class TargetStarted:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Cumulative numbers of the current target, a few times a second."""
+    """Cumulative numbers of the current target for the eye, a few times a second."""
 
     target: str
     phase: str
@@ -40,6 +50,40 @@ class Progress:
     pairs: int
     draws: int
     findings: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Everything that a killed run needs to go on with the current target, about once a second and after every finding.
+
+    The numbers are cumulative, those of earlier processes included. outcomes, checks, covered: as in `TargetFinished`.
+    repeats: finding id -> how often it was seen. swept: cases of the opening sweep that are done.
+    """
+
+    target: str
+    seconds: float
+    calls: int
+    pairs: int
+    draws: int
+    outcomes: dict[str, int]
+    checks: dict[str, int]
+    covered: dict[str, int]
+    repeats: dict[str, int]
+    swept: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetReserved:
+    """Up to `tests` statistical tests of the run may be started from here on: a resumed run counts them all as spent."""
+
+    tests: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindingConfirmed:
+    """A new finding, confirmed and about to be shrunk. It is not lost if the run is killed meanwhile; `FindingFound` follows."""
+
+    finding: Finding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +99,7 @@ class TargetFinished:
 
     outcomes: pass, finding, refused, inconclusive, poisoned, unsupported, error -> number of (row, configuration) pairs.
     checks: check id -> pairs (or draws) judged. covered: regime -> pairs. skipped: check id -> reason.
+    complete: False where the run was interrupted before the target had its share.
     """
 
     target: str
@@ -67,11 +112,12 @@ class TargetFinished:
     covered: dict[str, int]
     skipped: dict[str, str]
     findings: tuple[Finding, ...]
+    complete: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunFinished:
-    """The run ends. status: exit status 0, 1, 3 or 130; reason in a few words."""
+    """The run ends. status: exit status 0, 1, 3 or INTERRUPTED; reason in a few words."""
 
     status: int
     reason: str
@@ -80,5 +126,5 @@ class RunFinished:
     alpha_spent: float = 0.0
 
 
-Event = RunStarted | TargetStarted | Progress | FindingFound | TargetFinished | RunFinished
+Event = RunStarted | TargetStarted | Progress | Checkpoint | BudgetReserved | FindingConfirmed | FindingFound | TargetFinished | RunFinished
 Listener = Callable[[Event], None]

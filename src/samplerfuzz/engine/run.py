@@ -14,11 +14,13 @@ from samplerfuzz.checks.finding import SEVERITIES, Finding
 from samplerfuzz.checks.registry import Check, load_all
 from samplerfuzz.core.errors import UsageError
 from samplerfuzz.engine.campaign import Campaign, Limits
-from samplerfuzz.engine.events import Listener, RunFinished, RunStarted, TargetFinished
-from samplerfuzz.stats import RUN_BUDGET
+from samplerfuzz.engine.events import INTERRUPTED, BudgetReserved, Listener, RunFinished, RunStarted, TargetFinished
+from samplerfuzz.engine.history import RunHistory
+from samplerfuzz.engine.interrupts import Interrupts
+from samplerfuzz.stats import ErrorBudget
 from samplerfuzz.targets.target import Target, TargetSpec
 
-CLEAN, FINDINGS, USAGE, NOTHING_TESTED, INTERRUPTED = 0, 1, 2, 3, 130
+CLEAN, FINDINGS, USAGE, NOTHING_TESTED = 0, 1, 2, 3
 
 
 def select_checks(names: Sequence[str], excluded: Sequence[str]) -> list[Check]:
@@ -49,62 +51,86 @@ def run(
     listener: Listener,
     real_rows: Callable[[], np.ndarray | None] = lambda: None,
     settings: dict[str, Any] | None = None,
+    past: RunHistory | None = None,
 ) -> int:
     """Fuzz every target and return the exit status.
 
     Args:
       targets: in order; the time of `limits` is shared among them.
+      checks: bound to the error budget of this run.
+      limits: of the whole run, earlier processes included.
       fail_on: lowest severity that makes the status 1.
+      listener: gets the events.
       real_rows: gives logits of a real model, or None.
+      settings: more of them, to be recorded.
+      past: what earlier processes did, or None: finished targets are not fuzzed again, the others go on.
+
+    Raises:
+      UsageError: a target declares other stages than when the run began.
     """
-    begun = time.monotonic()
-    results: list[TargetFinished] = []
-    listener(
-        RunStarted(
-            targets=tuple(t.spec.locator for t in targets),
-            settings={
-                "seed": seed,
-                "max_time": limits.seconds,
-                "max_cases": limits.cases,
-                "fail_on": fail_on,
-                "alpha": RUN_BUDGET.alpha,
-                "checks": [c.id for c in checks],
-                "python": platform.python_version(),
-                "numpy": np.__version__,
-                **(settings or {}),
-            },
-        )
+    if past is not None:
+        past.check_declarations(t.spec for t in targets)
+    histories = past.by_target if past else {}
+    begun = time.monotonic() - (past.seconds if past else 0.0)
+    results: dict[str, TargetFinished] = {name: t.finished for name, t in histories.items() if t.finished is not None}
+    budget = ErrorBudget(started=past.tests if past else 0, reserve=lambda tests: listener(BudgetReserved(tests=tests)))
+    checks = [c.within(budget) for c in checks]
+    started = RunStarted(
+        targets=tuple(t.spec.locator for t in targets),
+        settings={
+            "seed": seed,
+            "max_time": limits.seconds,
+            "max_cases": limits.cases,
+            "fail_on": fail_on,
+            "alpha": budget.alpha,
+            "checks": [c.id for c in checks],
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            **(settings or {}),
+        },
+        times_resumed=past.started.times_resumed + 1 if past else 0,
     )
     campaign: Campaign | None = None
-    interrupted = False
-    try:
-        rows = real_rows()
-        for index, target in enumerate(targets):
-            left = limits.seconds - (time.monotonic() - begun)
-            share = max(0.5, left * _weight(target) / sum(_weight(t) for t in targets[index:]))
-            applied, skipped = _applicable(checks, target.spec)
-            per_target = None if limits.cases is None else max(1, limits.cases // len(targets))
-            campaign = Campaign(
-                target,
-                checks=applied,
-                skipped=skipped,
-                seed=seed,
-                limits=replace(limits, seconds=share, cases=per_target),
-                listener=listener,
-                real_rows=rows,
-            )
-            results.append(campaign.run())
-            listener(results[-1])
-            campaign = None
-    except KeyboardInterrupt:
-        interrupted = True
-        if campaign is not None:
-            results.append(campaign._finished())
-            listener(results[-1])
-    findings = tuple(f for r in results for f in r.findings)
-    status, reason = _status(results, findings, fail_on, interrupted)
-    listener(RunFinished(status=status, reason=reason, seconds=time.monotonic() - begun, findings=findings, alpha_spent=RUN_BUDGET.spent))
-    return status
+    was_interrupted = False
+    with Interrupts() as interrupts:
+        try:
+            listener(started)
+            with interrupts.unbroken():
+                rows = real_rows() if len(results) < len(targets) else None
+            for index, target in enumerate(targets):
+                history = histories.get(target.spec.locator)
+                if history is not None and history.finished is not None:
+                    continue
+                interrupts.check()
+                left = limits.seconds - (time.monotonic() - begun) + (history.seconds if history else 0.0)
+                share = max(0.5, left * _weight(target) / sum(_weight(t) for t in targets[index:]))
+                applied, skipped = _applicable(checks, target.spec)
+                per_target = None if limits.cases is None else max(1, limits.cases // len(targets))
+                campaign = Campaign(
+                    interrupts.watched(target),
+                    checks=applied,
+                    skipped=skipped,
+                    seed=seed,
+                    limits=replace(limits, seconds=share, cases=per_target),
+                    listener=listener,
+                    real_rows=rows,
+                    past=history,
+                )
+                finished = campaign.run()
+                listener(finished)
+                results[finished.target] = finished
+                campaign = None
+        except KeyboardInterrupt:
+            was_interrupted = True
+        if campaign is not None and campaign.spec.locator not in results:
+            finished = campaign.interrupted()
+            listener(finished)
+            results[finished.target] = finished
+        findings = tuple(f for r in results.values() for f in r.findings)
+        status, reason = _status(list(results.values()), findings, fail_on, was_interrupted)
+        seconds = time.monotonic() - begun
+        listener(RunFinished(status=status, reason=reason, seconds=seconds, findings=findings, alpha_spent=budget.spent))
+    return INTERRUPTED if interrupts.count else status
 
 
 def _weight(target: Target) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +18,13 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UsageError(f"cannot write {str(path)!r}: {error.strerror or error}; name another directory with --report-dir") from error
+        raise UsageError(f"cannot write {str(path)!r}: {error.strerror or error}; {_next_step(error)}") from error
+
+
+def _next_step(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "make room and resume the run, or name another directory with --report-dir"
+    return "name another directory with --report-dir"
 
 
 def make_directory(path: Path) -> Path:

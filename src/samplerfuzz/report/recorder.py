@@ -7,7 +7,17 @@ from typing import Any
 
 from samplerfuzz import __version__
 from samplerfuzz.checks.finding import SEVERITIES, Finding
-from samplerfuzz.engine.events import Event, FindingFound, Progress, RunFinished, RunStarted, TargetFinished, TargetStarted
+from samplerfuzz.engine.events import (
+    INTERRUPTED,
+    Checkpoint,
+    Event,
+    FindingConfirmed,
+    FindingFound,
+    RunFinished,
+    RunStarted,
+    TargetFinished,
+    TargetStarted,
+)
 from samplerfuzz.report.schema import CaseEntry, FindingEntry, Report, TargetEntry
 from samplerfuzz.report.text import json_ready
 
@@ -21,22 +31,25 @@ class Recorder:
         self.reproducers: dict[tuple[str, str], str] = {}
         self._settings: dict[str, Any] = {}
         self._targets: dict[str, TargetStarted] = {}
-        self._progress: dict[str, Progress] = {}
+        self._numbers: dict[str, Checkpoint | TargetFinished] = {}
         self._finished: dict[str, TargetFinished] = {}
-        self._end = RunFinished(status=130, reason="the run did not end", seconds=0.0)
+        self._end = RunFinished(status=INTERRUPTED, reason="the run did not end", seconds=0.0)
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
         if isinstance(event, RunStarted):
-            self._settings = event.settings
+            resumed = {"times_resumed": event.times_resumed} if event.times_resumed else {}
+            self._settings = {**event.settings, **resumed}
         elif isinstance(event, TargetStarted):
             self._targets[event.target] = event
-        elif isinstance(event, Progress):
-            self._progress[event.target] = event
-        elif isinstance(event, FindingFound):
+        elif isinstance(event, FindingConfirmed | FindingFound):
             self._keep(event.finding)
+        elif isinstance(event, Checkpoint):
+            self._numbers[event.target] = event
         elif isinstance(event, TargetFinished):
-            self._finished[event.target] = event
+            self._numbers[event.target] = event
+            if event.complete:
+                self._finished[event.target] = event
             for finding in event.findings:
                 self._keep(finding)
         elif isinstance(event, RunFinished):
@@ -65,8 +78,8 @@ class Recorder:
         )
 
     def _target(self, name: str) -> TargetEntry:
-        begun, done, last = self._targets[name], self._finished.get(name), self._progress.get(name)
-        numbers = done or last
+        begun, done = self._targets[name], self._finished.get(name)
+        numbers = done or self._numbers.get(name)
         seconds = numbers.seconds if numbers else 0.0
         pairs = numbers.pairs if numbers else 0
         return TargetEntry(
@@ -79,16 +92,16 @@ class Recorder:
             pairs=pairs,
             draws=numbers.draws if numbers else 0,
             pairs_per_second=round(pairs / seconds, 1) if seconds > 0 else 0.0,
-            outcomes=done.outcomes if done else {},
-            checks=done.checks if done else {},
-            covered=done.covered if done else {},
-            skipped=done.skipped if done else {},
+            outcomes=numbers.outcomes if numbers else {},
+            checks=numbers.checks if numbers else {},
+            covered=numbers.covered if numbers else {},
+            skipped=numbers.skipped if isinstance(numbers, TargetFinished) else {},
             findings=[f.id for f in self.findings.values() if f.target == name],
-            complete=done is not None,
+            complete=name in self._finished,
         )
 
 
 def entry(finding: Finding, reproducer: str | None) -> FindingEntry:
     """Return the entry of `findings[]` for one finding."""
     data = json_ready(finding.to_json())
-    return FindingEntry(**{**data, "case": CaseEntry(**data["case"]), "reproducer": reproducer})
+    return FindingEntry(**{**data, "seconds": round(finding.seconds, 3), "case": CaseEntry(**data["case"]), "reproducer": reproducer})

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from samplerfuzz.checks.finding import Finding
-from samplerfuzz.engine.events import Event, FindingFound, Progress, RunFinished, RunStarted, TargetFinished, TargetStarted
+from samplerfuzz.engine.events import INTERRUPTED, Event, FindingFound, Progress, RunFinished, RunStarted, TargetFinished, TargetStarted
 from samplerfuzz.report.finding_text import COLOURS, finding_block
 from samplerfuzz.report.text import count, printable
 
@@ -23,7 +23,7 @@ MEANINGS = {
     0: "nothing found",
     1: "findings at or above --fail-on",
     3: "nothing could be tested",
-    130: "interrupted",
+    INTERRUPTED: "interrupted",
 }
 
 
@@ -57,9 +57,19 @@ class TerminalReporter:
             self._progress(event)
         elif isinstance(event, TargetFinished):
             self._finished.append(event)
-        else:
+        elif isinstance(event, RunFinished):
             self.close()
             self._end(event)
+
+    def stopped(self, findings: int) -> None:
+        """Say that the run has broken off before its end, and how it goes on."""
+        self.close()
+        self.console.print(Text(f"stopped before the end · {findings} finding{'s' * (findings != 1)} so far", style="bold yellow"))
+        self._say_how_to_resume()
+
+    def _say_how_to_resume(self) -> None:
+        if self.directory is not None:
+            self.console.print(Text(f"go on: samplerfuzz fuzz --resume {self.directory}"), soft_wrap=True)
 
     def close(self) -> None:
         """Take the progress line off the screen."""
@@ -77,6 +87,7 @@ class TerminalReporter:
         facts += [f"{len(checks)} checks"] if checks else []
         facts += [f"{seconds:g} s"] if seconds else []
         facts += [f"seed {seed}"] if seed is not None else []
+        facts += ["resumed"] if event.times_resumed else []
         self.console.print(Text.assemble(("samplerfuzz", "bold"), " fuzz  ", (" · ".join(facts), "dim")))
         if self.console.is_terminal:
             # refreshed by hand: a thread of ours would run beside the target
@@ -128,6 +139,8 @@ class TerminalReporter:
         self.console.print(text, soft_wrap=True)
         if self.directory is not None and not self.quiet:
             self.console.print(Text.assemble("report: ", (str(self.directory / "report.html"), "bold")), soft_wrap=True)
+            if event.status == INTERRUPTED:
+                self._say_how_to_resume()
 
     def _summary(self) -> Table | Group:
         """Return a table, or a paragraph for each target where a name would not fit into a column."""

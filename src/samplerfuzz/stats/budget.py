@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+
+ALPHA = 1e-6
+_BLOCK = 16
 
 
 class ErrorBudget:
@@ -11,17 +15,29 @@ class ErrorBudget:
     The k-th test gets the share 6α / (π² k²); by Ville's inequality an e-process exceeds 1/share with at most that
     probability, at any time, and the shares sum to α.
 
+    A run owns its budget. One that is killed and resumed goes on with the same budget: `reserve` hears how many tests may
+    have been started before any of them is, so that what it wrote down counts every share that a dead process can have spent.
+
+    Args:
+      alpha: bound on the probability of any false alarm of the run.
+      started: tests that earlier processes of the run may have started.
+      reserve: called with a number of tests before that many have been started.
+
     >>> budget = ErrorBudget(1e-6)
     >>> budget.next_threshold() < budget.next_threshold()
     True
     """
 
-    def __init__(self, alpha: float) -> None:
+    def __init__(self, alpha: float = ALPHA, *, started: int = 0, reserve: Callable[[int], None] = lambda tests: None) -> None:
         self.alpha = alpha
-        self.tests = 0
+        self.tests = started
+        self._reserved, self._reserve = started, reserve
 
     def next_threshold(self) -> float:
         """Return the natural logarithm of the e-value at which the next test may accuse."""
+        if self.tests == self._reserved:
+            self._reserve(self.tests + _BLOCK)
+            self._reserved += _BLOCK
         self.tests += 1
         return math.log(math.pi**2 * self.tests**2 / (6 * self.alpha))
 
@@ -29,6 +45,3 @@ class ErrorBudget:
     def spent(self) -> float:
         """Return the share of alpha handed out so far."""
         return sum(6 * self.alpha / (math.pi**2 * k * k) for k in range(1, self.tests + 1))
-
-
-RUN_BUDGET = ErrorBudget(1e-6)

@@ -1,0 +1,19 @@
+"""A violation is believed when it is seen again."""
+
+from __future__ import annotations
+
+from samplerfuzz.cases import Case
+from samplerfuzz.checks.finding import Violation
+from samplerfuzz.checks.registry import Check
+from samplerfuzz.targets.target import Target
+
+_TRIES = 20
+
+
+def seen_again(check: Check, target: Target, case: Case) -> list[Violation]:
+    """Examine a case anew; what a draw did once without a seed need not come back in the first call."""
+    pinned = bool(target.spec.inputs & {"seed", "u"}) or target.spec.returns in ("logits", "probs")
+    for _ in range(1 if pinned else _TRIES):
+        if found := check.examine(target, case):
+            return found
+    return []
