@@ -151,7 +151,7 @@ def test_no_test_gets_a_share_of_alpha_that_was_spent():
     # killed in the middle of the first test: nothing is known of it but that it may have been started
     events = fuzz(biased, until=lambda e: isinstance(e, BudgetReserved))
     reserved = events[-1].tests
-    resumed = fuzz(biased, past=history_of(events), cases=20000, checks=("draws",))
+    resumed = fuzz(biased, past=history_of(events), cases=400_000, checks=("draws",))
     assert only(resumed, BudgetReserved)[0].tests == 2 * reserved
     finding = only(resumed, FindingFound)[0].finding
     alpha, threshold = (finding.violation.statistic[name] for name in ("alpha", "threshold"))
@@ -178,7 +178,7 @@ def test_the_resumed_stream_is_a_fresh_one():
     thrown.clear()
     at_the_end_of_the_sweep = replace(only(events, Checkpoint)[-1], pairs=0)
     fuzz(recording, past=history_of([*events[:2], at_the_end_of_the_sweep]), checks=("support",))
-    assert len(thrown) > 10
+    assert len(thrown) > 3
     assert not thrown & before
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -64,6 +65,14 @@ class Case:
     def with_(self, **changes: Any) -> Case:
         """Return a copy with some fields replaced."""
         return replace(self, **changes)
+
+    def digest(self) -> str:
+        """Return a hash of everything the target is given."""
+        arrays = [self.logits, *(self.history or ()), self.prompt_length, self.seeds, self.u]
+        arrays += [value for value in self.parameters.values() if isinstance(value, np.ndarray)]
+        rest = repr([(name, None if isinstance(value, np.ndarray) else value) for name, value in self.parameters.items()])
+        parts = [b"" if array is None else repr(array.shape).encode() + array.tobytes() for array in arrays]
+        return hashlib.blake2b(b"|".join([*parts, rest.encode()]), digest_size=16).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """Return exact JSON-ready data."""

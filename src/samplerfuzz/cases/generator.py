@@ -13,7 +13,7 @@ from samplerfuzz.cases.logits import REGIMES, WEIGHTS, rows_of
 from samplerfuzz.cases.uniforms import ENDS, steps
 
 STRATEGIES = {"ordinary": 0.45, "beside threshold": 0.25, "edge": 0.2, "poison": 0.05, "mixed rows": 0.05}
-_SWEPT = 8
+_SWEPT, _REFUSED = 8, 16
 
 
 class Generator:
@@ -47,6 +47,9 @@ class Generator:
     def case(self, rng: np.random.Generator, *, rows: int, size: int, strategy: str | None = None, regime: str | None = None) -> Case:
         """Return one case; `size` is ignored by the regime "model", which has its own vocabulary or a cut of it."""
         strategy = strategy or str(rng.choice(list(STRATEGIES), p=list(STRATEGIES.values())))
+        if self.per_row and strategy in ("edge", "poison"):
+            # a call that holds one illegal value is refused as a whole
+            rows = min(rows, _REFUSED)
         regime = regime or str(rng.choice(self._regimes, p=self._regime_weights))
         logits = self._logits(rng, regime, rows, size)
         if strategy == "mixed rows":

@@ -20,6 +20,7 @@ from samplerfuzz.core.seeding import stream
 from samplerfuzz.engine.confirm import seen_again
 from samplerfuzz.engine.events import Checkpoint, FindingConfirmed, FindingFound, Listener, Progress, TargetFinished, TargetStarted
 from samplerfuzz.engine.history import TargetHistory
+from samplerfuzz.engine.pace import Pace
 from samplerfuzz.targets.target import Outcome, Target
 
 SIZES = (1, 2, 3, 4, 5, 6, 8, 8, 16, 16, 31, 32, 32, 33, 64)
@@ -41,7 +42,7 @@ class Limits:
     cases: int | None = None
     shrink: bool = True
     sizes: tuple[int, ...] = SIZES
-    batch: int = 256
+    batch: int = 2048
 
 
 @dataclass(kw_only=True)
@@ -127,8 +128,7 @@ class Campaign:
         self._last_progress = self._last_checkpoint = 0.0
         self._last_new = max((f.seconds for f in self.findings.values()), default=0.0)
         # one configuration a call: more rows of it tell little
-        self._most_rows = limits.batch if self.spec.per_row else min(64, limits.batch)
-        self._rows = min(16, self._most_rows)
+        self._pace = Pace(sizes=limits.sizes, most_rows=limits.batch if self.spec.per_row else min(256, limits.batch))
         self._stream = ("campaign", self.spec.locator, *([past.times_resumed + 1] if past else []))
         self._swept = last.swept if last else 0
         self._sweep = itertools.islice(self.generator.sweep(stream(seed, "sweep", self.spec.locator)), self._swept, None)
@@ -151,7 +151,7 @@ class Campaign:
         probing = judging = 0.0
         while not self._is_over():
             before = time.monotonic()
-            if probes is not None and probing < judging:
+            if probes is not None and 2 * probing < judging:
                 self._probe(next(probes), rng)
                 probing += time.monotonic() - before
             else:
@@ -182,24 +182,22 @@ class Campaign:
         return elapsed >= share or enough or quiet
 
     def _judge(self, rng: np.random.Generator) -> None:
+        begun = time.monotonic()
         case = next(self._sweep, None)
         if case is None:
-            case = self.generator.case(rng, rows=int(rng.choice([1, 2, self._rows, self._rows])), size=int(rng.choice(self.limits.sizes)))
+            rows, size = self._pace.shape(rng, self._elapsed())
+            case = self.generator.case(rng, rows=rows, size=size)
         else:
             self._swept += 1
-        begun = time.monotonic()
         outcome = self.target.run(case)
-        spent = time.monotonic() - begun
-        if spent < 0.005 and case.rows == self._rows:
-            self._rows = min(self._rows * 2, self._most_rows)
-        elif spent > 0.1:
-            self._rows = max(2, self._rows // 2)
         judgement = Judgement(self.spec, case, outcome)
         wrong = 0
         for check in self.judges:
             for violation in check.judge(check, judgement):  # type: ignore[misc]
                 wrong += 1
                 self._found(check, violation, case)
+        if not wrong:
+            self._pace.took(case.rows, case.vocabulary, time.monotonic() - begun)
         self._count(judgement, wrong)
 
     def _count(self, judgement: Judgement, wrong: int) -> None:

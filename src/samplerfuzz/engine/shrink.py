@@ -46,7 +46,7 @@ def shrink(case: Case, fails: Predicate, *, seconds: float = 5.0, calls: int = 6
                 for candidate in candidates(case):
                     if time.monotonic() > deadline or spent >= calls:
                         return case
-                    key = repr(candidate.to_json())
+                    key = candidate.digest()
                     if key in tried:
                         continue
                     tried.add(key)
@@ -78,14 +78,15 @@ def _fewer_tokens(case: Case) -> Iterator[Case]:
     step = size // 2
     while step:
         for begin in range(0, size, step):
-            keep = np.array([i for i in range(size) if not begin <= i < begin + step])
+            keep = np.delete(np.arange(size), slice(begin, begin + step))
             if len(keep):
                 yield _columns(case, keep)
         step //= 2
 
 
 def _columns(case: Case, keep: np.ndarray) -> Case:
-    place = {int(old): new for new, old in enumerate(keep)}
+    named = case.history is not None or "logit_bias" in case.parameters
+    place = {int(old): new for new, old in enumerate(keep)} if named else {}
     offset = len(keep) - case.vocabulary
 
     def moved(ids: np.ndarray) -> np.ndarray:

@@ -65,7 +65,8 @@ def _function(name: str, order: tuple[str, ...]) -> Callable[..., Any]:
         history = given.pop("history", None)
         rows, size = logits.shape
         # shapes are padded, so that a campaign of any length compiles each chain once
-        wide, tall = _bucket(size, 64), _bucket(rows, 256)
+        wide = _bucket(size, 64)
+        tall = next(t for t in (8 if wide > 64 else 256, 2048, _bucket(rows, 1)) if t >= rows)
         z = np.full((tall, wide), -np.inf, np.float32)
         z[:rows, :size] = logits
         arrays = {n: _padded(np.asarray(v, np.float64), tall, rows) for n, v in given.items() if n != "logit_bias"}

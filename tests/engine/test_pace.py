@@ -1,0 +1,42 @@
+"""Shapes of calls: large where the target is quick, few where every new one is compiled, a whole vocabulary now and then."""
+
+import numpy as np
+
+from samplerfuzz.engine.pace import LARGE, Pace
+
+
+def shapes(cost, *, calls=400, most_rows=2048):
+    """Return the shapes that a target whose calls take `cost(rows, size, is_new)` seconds is given."""
+    pace, rng, elapsed, seen, given = Pace(sizes=(8, 16, 32), most_rows=most_rows), np.random.default_rng(0), 0.0, set(), []
+    for _ in range(calls):
+        rows, size = pace.shape(rng, elapsed)
+        seconds = cost(rows, size, (rows, size) not in seen)
+        seen.add((rows, size))
+        elapsed += seconds
+        pace.took(rows, size, seconds)
+        given.append((rows, size))
+    return given
+
+
+def test_a_quick_target_gets_large_batches():
+    assert max(rows for rows, _ in shapes(lambda rows, size, new: 1e-6 * rows)) == 2048
+
+
+def test_a_slow_target_gets_small_batches():
+    assert max(rows for rows, _ in shapes(lambda rows, size, new: 0.1 * rows)[50:]) <= 16
+
+
+def test_a_target_that_compiles_every_shape_is_kept_to_those_it_knows():
+    assert len(set(shapes(lambda rows, size, new: 1.0 if new else 0.001))) < 60
+
+
+def test_whole_vocabularies_come_late_and_take_little_of_the_time():
+    def cost(rows, size, new):
+        return 1e-6 * rows * size + 0.01
+
+    given = shapes(cost, calls=4000)
+    seconds = np.cumsum([cost(*shape, new=False) for shape in given])
+    large = np.array([size in LARGE for _, size in given])
+    assert {size for _, size in given if size in LARGE} == set(LARGE)
+    assert not large[seconds < 6.0].any()
+    assert np.diff(seconds, prepend=0.0)[large].sum() < 0.15 * seconds[-1]
