@@ -50,8 +50,9 @@ def command(*arguments, cases=300):
     return ["fuzz", *arguments, "--report-dir", "run", "--no-model", "--max-cases", str(cases), "--checks", "support,contract"]
 
 
-def start(arguments, program=("-m", "samplerfuzz")):
-    line = [sys.executable, *program, *arguments]
+def start(arguments, before=""):
+    """Start samplerfuzz in a process of its own that first executes the statement `before`."""
+    line = [sys.executable, "-c", f"import sys; from samplerfuzz.cli.main import main; {before}\nmain(sys.argv[1:])", *arguments]
     return subprocess.Popen(line, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -255,9 +256,9 @@ def test_ctrl_c_leaves_complete_reports():
 @pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="no limit on the size of a file here")
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_full_disk_ends_with_a_message_and_what_was_found(as_json):
-    no_file_beyond_6000_bytes = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000)); runpy.run_module('samplerfuzz', run_name='__main__')"
+    no_file_beyond_6000_bytes = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))"
     options = ["--json"] if as_json else []
-    process = start(command("samplers.py:wrong", *options, cases=10**6), program=["-c", no_file_beyond_6000_bytes])
+    process = start(command("samplers.py:wrong", *options, cases=10**6), before=no_file_beyond_6000_bytes)
     out, err = process.communicate()
     assert process.returncode == 2, err
     assert "error: cannot write 'run/events.jsonl': File too large; make room and resume the run" in err

@@ -10,8 +10,9 @@ import pytest
 from samplerfuzz.engine.campaign import Limits
 from samplerfuzz.engine.events import FindingConfirmed, FindingFound, RunFinished, TargetFinished
 from samplerfuzz.engine.run import CLEAN, INTERRUPTED, run, select_checks
-from samplerfuzz.targets.isolated import load_target
-from samplerfuzz.targets.plain import PlainTarget, target
+from samplerfuzz.targets.plain import PlainTarget, find_function, target
+
+DEFECT = "samplerfuzz.zoo.filters:top_k_keeps_one_more"
 
 
 def press_ctrl_c():
@@ -97,7 +98,7 @@ def test_what_was_being_shrunk_is_told_as_it_was_met():
         if isinstance(event, FindingConfirmed):
             press_ctrl_c()
 
-    status, events = fuzz(load_target("samplerfuzz.zoo.filters:top_k_keeps_one_more"), on=on)
+    status, events = fuzz(PlainTarget(find_function(DEFECT), locator=DEFECT), on=on)
     assert status == INTERRUPTED
     confirmed = [e.finding for e in events if isinstance(e, FindingConfirmed)]
     found = [e.finding for e in events if isinstance(e, FindingFound)]

@@ -20,8 +20,7 @@ from samplerfuzz.engine.events import (
 )
 from samplerfuzz.engine.history import differences, history_of
 from samplerfuzz.engine.run import FINDINGS, run, select_checks
-from samplerfuzz.targets.isolated import load_target
-from samplerfuzz.targets.plain import PlainTarget, target
+from samplerfuzz.targets.plain import PlainTarget, find_function, target
 
 DEFECT = "samplerfuzz.zoo.filters:top_k_keeps_one_more"
 
@@ -39,7 +38,7 @@ def fuzz(*targets, past=None, until=None, cases=400, seconds=20.0, checks=("supp
         if until and until(event):
             raise Killed
 
-    loaded = [load_target(t) if isinstance(t, str) else PlainTarget(t, locator=t.__name__) for t in targets]
+    loaded = [PlainTarget(find_function(t), locator=t) if isinstance(t, str) else PlainTarget(t, locator=t.__name__) for t in targets]
     limits = Limits(seconds=seconds, cases=cases * len(targets))
     arguments = {"checks": select_checks(checks, []), "seed": seed, "limits": limits, "fail_on": "low", "past": past}
     try:

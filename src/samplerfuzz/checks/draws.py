@@ -25,8 +25,8 @@ def draw_frequencies_match(self: Check, target: Target, case: Case) -> Iterator[
     laws = laws_of_legal_row(target, template)
     if laws is None:
         return
-    assert self.budget is not None, "a statistical check belongs to a run: bind it with check.within(budget)"
-    threshold = self.budget.next_threshold()
+    budget = self.run_budget()
+    threshold = budget.next_threshold()
     rng = stream(int(case.seeds[0]) if case.seeds is not None else 0, "draws", float(case.logits[0, 0]))
     counts = np.zeros(case.vocabulary)
     for _ in range(_CALLS):
@@ -51,6 +51,6 @@ def draw_frequencies_match(self: Check, target: Target, case: Case) -> Iterator[
                 expected=laws[0].expected(),
                 observed={"outcome": "value", "counts": counts.astype(int).tolist()},
                 protocol="draws",
-                statistic={"n": float(counts.sum()), "log_e": min(evidence, 1e300), "threshold": threshold, "alpha": self.budget.alpha},
+                statistic={"n": float(counts.sum()), "log_e": min(evidence, 1e300), "threshold": threshold, "alpha": budget.alpha},
             )
             return

@@ -68,8 +68,8 @@ def _conditioned(case: Case) -> Case:
 def _judged(self: Check, row: Case, drawn: Callable[[int], np.ndarray | None], what: str, protocol: str) -> Iterator[Violation]:
     allowed = np.flatnonzero(np.isfinite(row.logits[0]))
     size = len(allowed)
-    assert self.budget is not None, "a statistical check belongs to a run: bind it with check.within(budget)"
-    threshold = self.budget.next_threshold()
+    budget = self.run_budget()
+    threshold = budget.next_threshold()
     counts = np.zeros(size * size)
     for round_ in range(_ROUNDS):
         tokens = drawn(round_)
@@ -91,6 +91,6 @@ def _judged(self: Check, row: Case, drawn: Callable[[int], np.ndarray | None], w
                 expected={"outcome": "value", "pairs": np.rint(fair).astype(int).tolist()},
                 observed={"outcome": "value", "pairs": table.astype(int).tolist()},
                 protocol=protocol,
-                statistic={"n": float(n), "log_e": min(evidence, 1e300), "threshold": threshold, "alpha": self.budget.alpha},
+                statistic={"n": float(n), "log_e": min(evidence, 1e300), "threshold": threshold, "alpha": budget.alpha},
             )
             return

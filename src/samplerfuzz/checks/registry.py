@@ -43,6 +43,11 @@ class Check:
         """Return the check bound to a run's error budget."""
         return replace(self, budget=budget)
 
+    def run_budget(self) -> ErrorBudget:
+        """Return the error budget of the run that the check is bound to."""
+        assert self.budget is not None, "a statistical check belongs to a run: bind it with check.within(budget)"
+        return self.budget
+
     def examine(self, target: Target, case: Case) -> list[Violation]:
         """Run the check on one case from scratch: how a violation is confirmed and shrunk."""
         if self.judge is not None:

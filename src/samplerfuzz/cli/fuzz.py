@@ -189,7 +189,10 @@ def _names(text: str) -> list[str]:
 
 
 def load_target(locator: str, call_timeout: float) -> Target:
-    """Return the target that `locator` names on the command line; a call that takes longer than `call_timeout` seconds is a hang."""
+    """Return the target that `locator` names on the command line, closed at the end of the command.
+
+    A call that takes longer than `call_timeout` seconds is a hang.
+    """
     from samplerfuzz.targets import builtin, isolated
 
     if locator.startswith(builtin.PREFIX):

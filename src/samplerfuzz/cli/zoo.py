@@ -33,7 +33,7 @@ def command(ids: tuple[str, ...], max_time: float, seed: int, as_json: bool) -> 
 
     from samplerfuzz.core.errors import UsageError
     from samplerfuzz.engine.campaign import Limits
-    from samplerfuzz.engine.events import FindingFound
+    from samplerfuzz.engine.events import INTERRUPTED, FindingFound
     from samplerfuzz.engine.run import run, select_checks
     from samplerfuzz.targets.isolated import load_target
     from samplerfuzz.zoo import DEFECTS
@@ -53,8 +53,11 @@ def command(ids: tuple[str, ...], max_time: float, seed: int, as_json: bool) -> 
         begun = time.monotonic()
         with console.status(f"{name}: {DEFECTS[name].target}"):
             target = load_target(DEFECTS[name].target, time_limit=2.0)
-            run([target], checks=select_checks([], []), seed=seed, limits=Limits(seconds=max_time), fail_on="low", listener=listen)
+            limits = Limits(seconds=max_time)
+            status = run([target], checks=select_checks([], []), seed=seed, limits=limits, fail_on="low", listener=listen)
         target.close()
+        if status == INTERRUPTED:
+            raise KeyboardInterrupt
         first = found[0] if found else None
         rows.append(
             {

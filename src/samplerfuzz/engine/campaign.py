@@ -145,7 +145,8 @@ class Campaign:
             )
         )
         for finding in list(self._unannounced.values()):
-            self._announce(self._shrunk(self._check(finding), finding))
+            check = next((c for c in (*self.judges, *self.probes) if c.id == finding.violation.check), None)
+            self._announce(self._shrunk(check, finding) if check else finding)
         rng = stream(self.seed, *self._stream)
         probes = itertools.cycle(self.probes) if self.probes else None
         probing = judging = 0.0
@@ -288,9 +289,6 @@ class Campaign:
         effort = EFFORT.get(check.id, Effort())
         case = shrink(finding.case, lambda candidate: bool(violations(candidate)), seconds=effort.seconds, calls=effort.calls)
         return replace(finding, case=case, violation=next(iter(violations(case)), finding.violation))
-
-    def _check(self, finding: Finding) -> Check:
-        return next(c for c in (*self.judges, *self.probes) if c.id == finding.violation.check)
 
     def _fingerprint(self, check: Check, violation: Violation, case: Case) -> str:
         """Return check, target and regime as a short hash: legal input and extreme input are two findings, two rows are not."""
