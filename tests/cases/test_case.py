@@ -19,7 +19,7 @@ def test_json_keeps_every_bit():
             or np.isnan(case.logits).any()
         )
         for name, value in case.parameters.items():
-            if name == "logit_bias":
+            if isinstance(value, list):
                 assert again.parameters[name] == value
             else:
                 np.testing.assert_array_equal(again.parameters[name], value)
@@ -31,6 +31,28 @@ def test_shrinking_finds_the_smallest_case():
     small = shrink(case, lambda c: bool((c.logits > 0).any()))
     assert small.logits.shape == (1, 1)
     assert small.logits[0, 0] in (1.0, 2.0, 0.5)
+
+
+def test_lists_of_ids_follow_their_tokens_through_shrinking():
+    ids = {"forbidden_tokens": [[4, 2, 9, 2]], "allowed_tokens": [[0, 1, 2, 3, 4, 5]], "logit_bias": [{4: 1.0, 9: 2.0, 0: 3.0}]}
+    case = Case(logits=np.array([[0, 0, 0, 0, 9, 0]], np.float32), parameters=ids)
+    small = shrink(
+        case,
+        lambda c: any(
+            c.logits[0, i] > 1 and i in c.parameters["logit_bias"][0] for i in c.parameters["forbidden_tokens"][0] if i < c.vocabulary
+        ),
+    )
+    assert small.vocabulary == 1
+    assert small.parameters["forbidden_tokens"] == [[0]]
+    assert small.parameters["allowed_tokens"] == [[]]
+    assert next(iter(small.parameters["logit_bias"][0])) == 0
+
+
+def test_ids_outside_the_vocabulary_stay_outside_when_it_shrinks():
+    case = Case(logits=np.zeros((1, 8), np.float32), parameters={"forbidden_tokens": [[9, -1, 3]]})
+    small = shrink(case, lambda c: sum(not 0 <= i < c.vocabulary for i in c.parameters["forbidden_tokens"][0]) == 2)
+    assert small.vocabulary == 1
+    assert [0 <= i < 1 for i in small.parameters["forbidden_tokens"][0]] == [False, False]
 
 
 def test_history_follows_its_tokens_through_shrinking():

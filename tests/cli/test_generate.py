@@ -4,14 +4,16 @@ import io
 import json
 import math
 
+import click
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from samplerfuzz.cli import main as cli
-from samplerfuzz.cli.decoding import ORDER, chain_of, describe, history_of, sample
+from samplerfuzz.cli.decoding import chain_of, describe, history_of, sample
 from samplerfuzz.cli.generate import command as generate_command
-from samplerfuzz.core.registry import technique
+from samplerfuzz.cli.sampling import offered
+from samplerfuzz.core.registry import load
 from samplerfuzz.llama.load_tokenizer import load_tokenizer
 from samplerfuzz.llama.models import find
 
@@ -99,9 +101,7 @@ def test_the_history_grows_by_what_is_drawn():
     import jax
 
     state = history_of([[1, 2, 3], [4]], 2)
-    off = {"top_k": 0, "top_p": 1, "min_p": 0, "typical_p": 1, "top_n_sigma": 0, "repetition_penalty": 1}
-    chain = chain_of({**off, "temperature": 0.0, "presence_penalty": 0.0, "frequency_penalty": 0.0})
-    tokens, state, _ = sample(chain, jax.random.key(0), jnp.array([[0.0, 9.0], [9.0, 0.0]]), state)
+    tokens, state, _ = sample(chain_of({"temperature": 0.0}), jax.random.key(0), jnp.array([[0.0, 9.0], [9.0, 0.0]]), state)
     assert tokens.tolist() == [1, 0]
     assert [row[:length] for row, length in zip(state.history.tolist(), state.lengths.tolist(), strict=True)] == [[1, 2, 3, 1], [4, 0]]
     assert state.lengths.tolist() == [4, 2]
@@ -116,13 +116,22 @@ def test_one_compilation_serves_every_value(rows):
     assert (decoding._start._cache_size(), decoding._advance._cache_size()) == before
 
 
-def test_only_what_is_not_neutral_is_in_the_chain():
-    names = [parameter.name for parameter in generate_command.params if parameter.name in ORDER]
-    neutral = {name: technique(name).parameters[0].neutral for name in ORDER}
-    assert sorted(names) == sorted(ORDER)
-    assert len(chain_of(neutral).stages) == 1
-    for name in ORDER:
-        assert len(chain_of({**neutral, name: 0.5}).stages) == (1 if name == "temperature" else 2)
+def test_every_technique_that_numbers_describe_has_its_options():
+    names = {option.name for option in generate_command.params}
+    assert {parameter.name for item in offered() for parameter in item.parameters} <= names
+    assert all(option.help.strip(".") for option in generate_command.params if isinstance(option, click.Option))
+
+
+@pytest.mark.parametrize("item", offered(), ids=lambda item: item.name)
+def test_only_what_is_not_neutral_is_in_the_chain(item):
+    neutral = {p.name: p.neutral for other in offered() for p in other.parameters}
+    assert len(chain_of(neutral).stages) == len(chain_of({}).stages) == 1
+    first = item.parameters[0]
+    value = first.common[0] if first.common[0] != first.neutral else first.common[1]
+    owns_the_temperature = "temperature" in {p.name for p in item.parameters}
+    chain = chain_of({**neutral, first.name: min(value, 9)})
+    assert len(chain.stages) == (1 if owns_the_temperature else 2)
+    assert type(load(item.sampler)(**{first.name: 1.0})) in map(type, chain.stages)
 
 
 def test_a_batch_file_gives_a_row_a_line(run, rows, tmp_path):

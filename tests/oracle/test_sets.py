@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from samplerfuzz.oracle import History, believe, judge_distributions, precision
+from samplerfuzz.oracle import History, Reading, believe, judge_distributions, precision
 
 INF = np.inf
 FLOAT32 = precision("float32")
@@ -45,6 +45,26 @@ def logs(*p):
         (logs(0.5, 0.3, 0.2), ["typical_p"], {"typical_p": 0.2}, {1}, set()),
         (logs(0.5, 0.3, 0.2), ["xtc"], {"xtc_threshold": 0.25}, {1, 2}, set()),
         (logs(0.5, 0.3, 0.2), ["xtc"], {"xtc_threshold": 0.6}, {0, 1, 2}, set()),
+        (logs(0.5, 0.25, 0.15, 0.1), ["epsilon_cutoff"], {"epsilon_cutoff": 0.12}, {0, 1, 2}, set()),
+        (logs(0.5, 0.25, 0.25), ["epsilon_cutoff"], {"epsilon_cutoff": 0.25}, {0}, {1, 2}),
+        (logs(0.4, 0.4, 0.2), ["epsilon_cutoff"], {"epsilon_cutoff": 0.5}, set(), {0, 1}),
+        (logs(0.5, 0.25, 0.15, 0.1), ["eta_cutoff"], {"eta_cutoff": 0.2}, {0, 1, 2}, set()),
+        (logs(0.5, 0.3, 0.2), ["top_a"], {"top_a": 1.0}, {0, 1}, set()),
+        (logs(0.5, 0.25, 0.25), ["top_a"], {"top_a": 1.0}, {0}, {1, 2}),
+        (logs(0.5, 0.35, 0.1, 0.05), ["p_less"], {"p_less": 1.0}, {0}, set()),
+        (logs(0.5, 0.35, 0.1, 0.05), ["p_less"], {"p_less": 0.0}, {0, 1, 2, 3}, set()),
+        ([1, 1, 1], ["p_less"], {"p_less": 1.0}, set(), {0, 1, 2}),
+        (logs(0.5, 0.35, 0.1, 0.05), ["p_less_norm"], {"p_less_norm": 1.0}, {0, 1}, set()),
+        (logs(0.5, 0.25, 0.15, 0.1), ["top_h"], {"top_h": 0.6}, {0, 1}, set()),
+        (logs(0.4, 0.3, 0.3), ["top_h"], {"top_h": 0.7}, {0}, {1, 2}),
+        (logs(0.4, 0.35, 0.2, 0.03, 0.02), ["tfs_z"], {"tfs_z": 0.9}, {0, 1}, set()),
+        ([2, 2, 2, 2], ["tfs_z"], {"tfs_z": 0.5}, set(), {0, 1, 2, 3}),
+        ([2, 1], ["tfs_z"], {"tfs_z": 0.5}, {0}, {1}),
+        (logs(0.5, 0.3, 0.2), ["top_p"], {"top_p": 0.4, "min_tokens_to_keep": 2}, {0, 1}, set()),
+        (logs(0.5, 0.25, 0.25), ["top_p"], {"top_p": 0.4, "min_tokens_to_keep": 2}, {0}, {1, 2}),
+        (logs(0.4, 0.2, 0.2, 0.2), ["typical_p"], {"typical_p": 0.1, "min_tokens_to_keep": 3}, {1, 2, 3}, set()),
+        (logs(0.5, 0.3, 0.2), ["xtc"], {"xtc_threshold": 0.25, "min_tokens_to_keep": 3}, {0, 1, 2}, set()),
+        (logs(0.5, 0.3, 0.2), ["xtc"], {"xtc_threshold": 0.25, "min_tokens_to_keep": 2}, {1, 2}, set()),
     ],
 )
 def test_must_and_may(logits, order, parameters, must, may):
@@ -80,6 +100,42 @@ def test_wrong_probability_is_out_of_band_and_the_right_one_is_not():
     right, wrong = np.array([[0.5, 0.3, 0.2]]), np.array([[0.5, 0.31, 0.19]])
     assert not judge_distributions(belief, right, values="probs").wrong.any()
     assert judge_distributions(belief, wrong, values="probs").out_of_band[0].tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(("before", "kept"), [("first", {0, 1}), ("middle", {0, 1, 2}), ("last", {0, 1, 2, 3})])
+def test_tail_free_ports_cut_before_one_of_three_tokens(before, kept):
+    reading = Reading(settled={("tfs_z", "before"): before})
+    assert sets(logs(0.4, 0.35, 0.2, 0.03, 0.02), ["tfs_z"], reading=reading, tfs_z=0.9)[0] == kept
+
+
+@pytest.mark.parametrize(("entropy", "kept"), [("renormalised", {0, 1}), ("partial", {0}), ("partial of 100", {0})])
+def test_top_h_bounds_the_entropy_of_the_paper_or_of_the_code(entropy, kept):
+    """H = 1.208; of the first two 0.637 when renormalised and 0.693 when not: a bound of 0.664 lies between."""
+    reading = Reading(settled={("top_h", "entropy"): entropy})
+    assert sets(logs(0.5, 0.25, 0.15, 0.1), ["top_h"], reading=reading, top_h=0.55)[:2] == (kept, set())
+
+
+def test_a_chosen_temperature_follows_the_entropy():
+    *_, belief = sets(logs(0.5, 0.25, 0.25), ["dynatemp"], dynatemp_range=0.5, temperature=1.0, dynatemp_exponent=2.0)
+    chosen = 0.5 + (1.5 / np.log2(3)) ** 2
+    np.testing.assert_allclose(belief.z[0], [0, -np.log(2) / chosen, -np.log(2) / chosen], rtol=1e-6)
+    assert (belief.error < 1e-4).all()
+
+
+def test_smoothing_bends_by_the_square_and_the_cube():
+    *_, belief = sets([3, 2, 1, -INF], ["smoothing"], smoothing_factor=0.5, smoothing_curve=2.0)
+    assert belief.z[0].tolist() == [0, -0.5, -3.0, -INF]
+
+
+def test_lists_of_ids_are_masks():
+    allowed, forbidden = np.array([[1.0, 1.0, 0.0]]), np.array([[0.0, 1.0, 0.0]])
+    for order, given, left in (
+        (["allowed_tokens"], {"allowed_tokens": allowed}, [True, True, False]),
+        (["forbidden_tokens"], {"forbidden_tokens": forbidden}, [True, False, True]),
+    ):
+        belief = believe(np.array([[1.0, 2.0, 3.0]]), order, given, arithmetic=FLOAT32)
+        assert belief.must[0].tolist() == belief.possible[0].tolist() == left
+        assert belief.least[0] == 2
 
 
 def test_huge_equal_logits_tie():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from samplerfuzz.core.floats import decode, encode
+from samplerfuzz.core.registry import parameter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +18,7 @@ class Case:
 
     Attributes:
       logits: [B, V] float32.
-      parameters: name -> [B] float64 array; `logit_bias` -> list of B dicts. A scalar contract gets equal entries.
+      parameters: name -> [B] float64 array, or a list of B dicts (a bias) or B lists (token ids). A scalar contract gets equal entries.
       history: B integer arrays, or None.
       prompt_length: [B] how many of the history tokens belong to the prompt.
       seeds: [B] int64, or None; a scalar contract gets the first.
@@ -92,12 +93,7 @@ class Case:
         """Invert `to_json`."""
         return cls(
             logits=np.array(decode(data["logits"]), np.float32).reshape(len(data["logits"]), -1),
-            parameters={
-                name: [{int(k): v for k, v in row.items()} for row in decode(value)]
-                if name == "logit_bias"
-                else np.array(decode(value), np.float64)
-                for name, value in data["parameters"].items()
-            },
+            parameters={name: _parameter(parameter(name).kind, decode(value)) for name, value in data["parameters"].items()},
             history=None if data["history"] is None else tuple(np.array(ids, np.int64) for ids in data["history"]),
             prompt_length=None if data["prompt_length"] is None else np.array(data["prompt_length"], np.int64),
             seeds=None if data["seeds"] is None else np.array(data["seeds"], np.int64),
@@ -105,3 +101,10 @@ class Case:
             regime=data.get("regime", ""),
             strategy=data.get("strategy", ""),
         )
+
+
+def _parameter(kind: str, rows: list[Any]) -> Any:
+    """Return the values of a parameter as a case holds them, from decoded JSON."""
+    if kind == "bias":
+        return [{int(token): addend for token, addend in row.items()} for row in rows]
+    return [[int(token) for token in row] for row in rows] if kind == "ids" else np.array(rows, np.float64)

@@ -18,7 +18,7 @@ def flat_case(parameters: Sequence[str], *, seeds: bool, per_row: bool, history:
     for name in parameters:
         item = parameter(name)
         neutral = item.switched_off(SIZE)
-        given[name] = [{} for _ in range(ROWS)] if item.kind == "bias" else np.full(ROWS, 0.0 if neutral is None else neutral)
+        given[name] = np.full(ROWS, 0.0 if neutral is None else neutral) if item.is_number else [neutral] * ROWS
     return Case(
         logits=np.zeros((ROWS, SIZE), np.float32),
         parameters=given,

@@ -73,7 +73,7 @@ class Generator:
         for name in self.parameters:
             for value in values.edges(name, _SWEPT):
                 case = self.case(rng, rows=4, size=_SWEPT, strategy="ordinary", regime=str(rng.choice(["normal", "masked", "tied"])))
-                same = [value] * case.rows if isinstance(value, dict) else np.full(case.rows, value, np.float64)
+                same = [value] * case.rows if isinstance(value, dict | list) else np.full(case.rows, value, np.float64)
                 yield case.with_(parameters={**case.parameters, name: same}, strategy="edge")
 
     def _logits(self, rng: np.random.Generator, regime: str, rows: int, size: int) -> np.ndarray:
@@ -99,7 +99,7 @@ class Generator:
     def _spread(self, made: Any) -> Any:
         if self.per_row:
             return made
-        return [dict(made[0]) for _ in made] if isinstance(made, list) else np.repeat(made[:1], len(made))
+        return made[:1] * len(made) if isinstance(made, list) else np.repeat(made[:1], len(made))
 
     def _other_inputs(self, rng: np.random.Generator, rows: int, size: int, strategy: str) -> dict[str, Any]:
         extra: dict[str, Any] = {}

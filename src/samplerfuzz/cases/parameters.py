@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from samplerfuzz.cases.thresholds import ADDITIVE, PROPORTIONAL, RANK, probabilities
 from samplerfuzz.core.registry import parameter
 
 
@@ -18,8 +19,12 @@ def ordinary(name: str, rng: np.random.Generator, rows: int, logits: np.ndarray)
             {int(i): float(rng.choice([-100.0, -2.0, 0.5, 3.0, 100.0])) for i in rng.integers(0, size, rng.integers(0, 4))}
             for _ in range(rows)
         ]
+    if item.kind == "ids":
+        return [item.switched_off(size) if rng.random() < item.quiet else _some_ids(rng, size) for _ in range(rows)]
     low, high = item.common[0], min(item.common[1], size)
-    if item.kind == "integer":
+    if item.kind == "switch":
+        values = np.ones(rows)
+    elif item.kind == "integer":
         values = rng.integers(int(low), max(int(low) + 1, int(high) + 1), rows).astype(np.float64)
         small = rng.random(rows) < 0.5
         values[small] = np.minimum(rng.integers(max(1, int(low)), max(1, int(low)) + 5, rows)[small], max(high, low))
@@ -31,8 +36,16 @@ def ordinary(name: str, rng: np.random.Generator, rows: int, logits: np.ndarray)
         if name == "temperature":
             values = np.where(values < 0.05, np.where(rng.random(rows) < 0.8, values + 0.3, values), values)
     if item.neutral is not None and low <= item.neutral <= high:
-        values = np.where(rng.random(rows) < 0.15, item.neutral, values)
+        values = np.where(rng.random(rows) < item.quiet, item.neutral, values)
     return values
+
+
+def _some_ids(rng: np.random.Generator, size: int) -> list[int]:
+    """Return a list of ids, in any order, now and then with a repeated one; often few or nearly all."""
+    few = min(size, int(rng.integers(1, 5)))
+    count = int(rng.choice([few, max(1, size - few), int(rng.integers(1, size + 1))]))
+    ids = [int(i) for i in rng.permutation(size)[:count]]
+    return [*ids, ids[0]] if rng.random() < 0.2 else ids
 
 
 def edges(name: str, size: int) -> list[Any]:
@@ -40,6 +53,10 @@ def edges(name: str, size: int) -> list[Any]:
     item = parameter(name)
     if item.kind == "bias":
         return [{token: 1.0} for token in (0, size - 1, size, size + 7, -1)]
+    if item.kind == "ids":
+        return [[], [0], [size - 1], [size], [0, size + 7], [-1], [0, -1], list(range(size))]
+    if item.kind == "switch":
+        return [0, 1]
     values = [*item.edges, *(v for v in item.common if np.isfinite(v))]
     if item.neutral is not None:
         values.append(item.neutral)
@@ -50,26 +67,22 @@ def edge(name: str, rng: np.random.Generator, rows: int, logits: np.ndarray) -> 
     """Return `rows` of the `edges` of `name`."""
     known = edges(name, logits.shape[1])
     picked = [known[i] for i in rng.integers(0, len(known), rows)]
-    return picked if parameter(name).kind == "bias" else np.array(picked, np.float64)
+    return np.array(picked, np.float64) if parameter(name).is_number else picked
 
 
 def beside_threshold(name: str, rng: np.random.Generator, rows: int, logits: np.ndarray) -> Any:
-    """Return values just off a threshold of each row: the prefix masses of top-p, the ratios of min-p, the ranks of top-k."""
-    size = logits.shape[1]
-    with np.errstate(all="ignore"):
-        z = logits.astype(np.float64)
-        top = np.where(np.isfinite(z), z, -np.inf).max(-1, keepdims=True)
-        p = np.nan_to_num(np.exp(np.where(np.isfinite(z), z - top, -np.inf)))
-        p = -np.sort(-p / np.maximum(p.sum(-1, keepdims=True), 1e-300), -1)
+    """Return values at or just off a threshold of each row."""
+    item = parameter(name)
+    at, size = np.arange(rows), logits.shape[1]
     pick = rng.integers(0, size, rows)
     nudge = rng.choice([-1e-2, -1e-3, -1e-4, 1e-4, 1e-3, 1e-2, 0.0], rows)
-    at, item = np.arange(rows), parameter(name)
-    if item.beside == "rank":
+    if item.beside == RANK:
         return np.clip(pick + rng.integers(0, 2, rows), 1, size).astype(np.float64)
-    if item.beside == "mass":
-        return np.clip(np.cumsum(p, -1)[at, pick] + nudge, *item.common)
-    if item.beside == "ratio":
-        return np.clip(p[at, pick] / np.maximum(p[:, 0], 1e-300) * (1 + nudge), *item.common)
-    if item.beside == "probability":
-        return np.clip(p[at, pick] * (1 + nudge), 0.0, item.common[1])
+    with np.errstate(all="ignore"):
+        if item.beside in ADDITIVE:
+            return np.clip(ADDITIVE[item.beside](probabilities(logits))[at, pick] + nudge, *item.common)
+        if item.beside in PROPORTIONAL:
+            return np.clip(
+                PROPORTIONAL[item.beside](probabilities(logits))[at, pick] * (1 + nudge), min(0.0, item.common[0]), item.common[1]
+            )
     return ordinary(name, rng, rows, logits)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from samplerfuzz.cases import Case
-from samplerfuzz.core.registry import parameter
+from samplerfuzz.cases.ids import dense, outside
+from samplerfuzz.core.registry import parameter, technique
 from samplerfuzz.oracle import Belief, History, Reading, Verdicts, believe, judge_distributions, judge_tokens, precision, readings
 from samplerfuzz.targets.target import Outcome, TargetSpec
 
@@ -27,15 +29,25 @@ class Judgement:
     def nonsense(self) -> np.ndarray:
         """[B] bool: no clean answer exists."""
         z = self.case.logits
-        bad = np.isnan(z).any(-1) | np.isposinf(z).any(-1) | np.isneginf(z).all(-1)
+        bad = ((np.isnan(z) | np.isposinf(z)) & self.left).any(-1) | np.isneginf(z).all(-1)
         for values in self._numbers().values():
             bad |= np.isnan(values)
         return bad
 
     @cached_property
+    def left(self) -> np.ndarray:
+        """[B, V] bool: what the lists of ids leave; a NaN among the others is none that counts."""
+        lists = {name: dense(v, self.case.vocabulary) for name, v in self._collections().items() if parameter(name).kind == "ids"}
+        order = [stage for stage in self.spec.order if technique(stage).parameters[0].name in lists]
+        if not order:
+            return np.ones(self.case.logits.shape, bool)
+        return believe(np.zeros(self.case.logits.shape), order, lists, arithmetic=precision(self.spec.dtype)).possible
+
+    @cached_property
     def clean(self) -> np.ndarray:
         """[B] bool: the oracle has an answer."""
-        unclear = np.zeros(self.case.rows, bool)
+        z = self.case.logits
+        unclear = np.isnan(z).any(-1) | np.isposinf(z).any(-1) | ~(self.left & (z > -np.inf)).any(-1)
         with np.errstate(invalid="ignore"):
             for name, values in self._numbers().items():
                 low, high = parameter(name).meaning
@@ -54,8 +66,12 @@ class Judgement:
                     high = self.case.vocabulary
                 narrow = self.spec.domain.get(name, (low, high))
                 good &= (values >= max(low, narrow[0])) & (values <= min(high, narrow[1]))
-        for row, bias in enumerate(self.case.parameters.get("logit_bias", [])):
-            good[row] &= all(0 <= i < self.case.vocabulary and abs(b) <= 100 for i, b in bias.items())
+        for name, rows in self._collections().items():
+            good &= ~outside(rows, self.case.vocabulary)
+            if parameter(name).kind == "bias":
+                low, high = parameter(name).common
+                good &= np.array([all(low <= addend <= high for addend in row.values()) for row in rows])
+        good &= (self.left & (z > -np.inf)).any(-1)
         for row, ids in enumerate(self.case.history or ()):
             good[row] &= bool(((ids >= 0) & (ids < self.case.vocabulary)).all())
         return good
@@ -151,21 +167,20 @@ class Judgement:
 
     def _read(self, rows: np.ndarray) -> Iterator[tuple[Reading, Belief]]:
         case = self.case.take(rows)
-        numbers: dict[str, np.ndarray] = {name: np.asarray(v, np.float64) for name, v in case.parameters.items() if name != "logit_bias"}
-        if "logit_bias" in case.parameters:
-            dense = np.zeros(case.logits.shape)
-            for row, bias in enumerate(case.parameters["logit_bias"]):
-                for i, b in bias.items():
-                    if 0 <= i < case.vocabulary:
-                        dense[row, i] = b
-            numbers["logit_bias"] = dense
+        numbers = {
+            name: np.asarray(v, np.float64) if parameter(name).is_number else dense(v, case.vocabulary)
+            for name, v in case.parameters.items()
+        }
         arithmetic = precision(self.spec.dtype)
         history = _history(case, self.spec)
         for reading in readings(self.spec.order, numbers, history=history, declared=self.spec.declared):
             yield reading, believe(case.logits, self.spec.order, numbers, arithmetic=arithmetic, history=history, reading=reading)
 
     def _numbers(self) -> dict[str, np.ndarray]:
-        return {name: np.asarray(v, np.float64) for name, v in self.case.parameters.items() if name != "logit_bias"}
+        return {name: np.asarray(v, np.float64) for name, v in self.case.parameters.items() if parameter(name).is_number}
+
+    def _collections(self) -> dict[str, Any]:
+        return {name: v for name, v in self.case.parameters.items() if not parameter(name).is_number}
 
 
 def _history(case: Case, spec: TargetSpec) -> History:

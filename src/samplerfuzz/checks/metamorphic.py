@@ -11,7 +11,7 @@ from samplerfuzz.checks.contract import self_violation
 from samplerfuzz.checks.finding import Violation
 from samplerfuzz.checks.judgement import Judgement
 from samplerfuzz.checks.registry import Check, probe
-from samplerfuzz.core.registry import technique
+from samplerfuzz.core.registry import parameter, technique
 from samplerfuzz.targets.target import Target, TargetSpec
 
 
@@ -20,7 +20,7 @@ def _gives_distributions(spec: TargetSpec) -> bool:
 
 
 def _has_no_ids(spec: TargetSpec) -> bool:
-    return _gives_distributions(spec) and "logit_bias" not in spec.parameters
+    return _gives_distributions(spec) and all(parameter(name).is_number for name in spec.parameters)
 
 
 def _is_shift_invariant(spec: TargetSpec) -> bool:
@@ -74,9 +74,10 @@ def _compared(
     one, two = Judgement(target.spec, case, first), Judgement(target.spec, other, second)
     left, right = one.distributions, back(two.distributions)
     for row in np.flatnonzero(one.judged & two.judged & one.legal):
-        before, after = one.belief_of(int(row)), two.belief_of(int(row))
-        certain = np.logical_and.reduce([b.must[0] | ~b.possible[0] for b in before])
-        certain &= np.logical_and.reduce([back(b.must | ~b.possible)[0] for b in after])
+        # under every reading both answers are settled, and are the same
+        certain = np.ones(case.vocabulary, bool)
+        for before, after in zip(one.belief_of(int(row)), two.belief_of(int(row)), strict=True):
+            certain &= np.where(before.must[0], back(after.must)[0], ~before.possible[0] & ~back(after.possible)[0])
         differs = ((left[row] > 0) != (right[row] > 0)) & certain & (np.maximum(left[row], right[row]) > 1e-30)
         if differs.any():
             token = int(np.flatnonzero(differs)[0])

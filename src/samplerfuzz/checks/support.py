@@ -65,7 +65,7 @@ def removed_token_has_no_probability(self: Check, judgement: Judgement) -> Itera
         return
 
 
-@check("low", "contract", applies=lambda spec: "temperature" in spec.order and spec.negative_temperature == "reject")
+@check("low", "contract", applies=lambda spec: "temperature" in spec.parameters and spec.negative_temperature == "reject")
 def negative_temperature_is_refused(self: Check, judgement: Judgement) -> Iterator[Violation]:
     """A sampler that does not declare what T < 0 means should refuse it (greedy is accepted too). Dividing by a negative
     temperature turns the distribution upside down: the least likely tokens come first."""

@@ -14,12 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from samplerfuzz import samplers
-from samplerfuzz.core.registry import technique
+from samplerfuzz.cli.sampling import offered
+from samplerfuzz.core.registry import Parameter, opened_by, parameter, technique
 from samplerfuzz.llama.prompts import bucket
 
-ORDER = (
-    "repetition_penalty", "presence_penalty", "frequency_penalty", "temperature", "top_n_sigma", "top_k", "typical_p", "top_p", "min_p",
-)  # fmt: skip
+TEMPERATURE = parameter("temperature")
 
 
 @jax.tree_util.register_dataclass
@@ -43,9 +42,20 @@ def history_of(prompts: list[list[int]], room: int) -> samplers.State:
 
 
 def chain_of(sampling: Mapping[str, float]) -> samplers.Chain:
-    """Return the chain of `sampling` in ORDER: temperature, and every stage whose parameter is not neutral."""
-    order = [name for name in ORDER if name == "temperature" or sampling[name] != technique(name).parameters[0].neutral]
-    return samplers.build(order, {name: sampling[name] for name in order})
+    """Return the chain of `sampling` in the registry's order: temperature, and every stage that a parameter opens which is not neutral.
+
+    What is left out is neutral, and so is what stays at its neutral value: a filter that spares nothing is compiled without sparing.
+    """
+    stages = [item for item in offered() for first in item.parameters[:1] if first is TEMPERATURE or _is_set(first, sampling)]
+    order = opened_by(item.parameters[0].name for item in stages)
+    read = {p.name: p for stage in order for p in technique(stage).parameters}
+    needed = {p.name for stage in order for p in technique(stage).parameters[:1]}
+    given = {name: sampling.get(name, p.neutral) for name, p in read.items() if name in needed or _is_set(p, sampling)}
+    return samplers.build(order, given)
+
+
+def _is_set(parameter: Parameter, sampling: Mapping[str, float]) -> bool:
+    return sampling.get(parameter.name, parameter.neutral) != parameter.neutral
 
 
 def sample(chain: samplers.Chain, key: jax.Array, logits: jax.Array, state: samplers.State) -> tuple[jax.Array, samplers.State, Step]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from samplerfuzz.cli.sampling import sampling_options
 from samplerfuzz.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,44 +38,10 @@ token, the more probable, and -0.001 emits the least likely of those allowed.
 """
 
 
-class _Real(click.ParamType):
-    """A real number in a range, the infinities where the range has them."""
-
-    name = "real"
-
-    def __init__(self, low: float = -math.inf, high: float = math.inf, *, positive: bool = False, infinite: bool = False) -> None:
-        self._low, self._high, self._positive, self._infinite = low, high, positive, infinite
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number; anything else is a usage error that says what was expected."""
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        inside = self._low <= number <= self._high and (number > 0 or not self._positive) and (self._infinite or not math.isinf(number))
-        if not inside:
-            low = "above 0" if self._positive else f"from {self._low:g}"
-            infinities = "the infinities included" if self._infinite else "finite"
-            self.fail(f"{value!r}: expected a number {low} to {self._high:g}, {infinities}", param, ctx)
-        return number
-
-
-def _option(name: str, kind: click.ParamType, default: float, text: str) -> Any:
-    return click.option(name, type=kind, default=default, show_default=True, help=text)
-
-
 @click.command(epilog=EPILOG)
 @click.argument("model")
 @click.argument("prompt", required=False)
-@_option("--temperature", _Real(infinite=True), 1.0, "Any real number.")
-@_option("--top-k", click.IntRange(min=0, max=2**31 - 1), 0, "Keep the k largest; 0: all.")
-@_option("--top-p", _Real(0, 1, positive=True), 1.0, "Keep the smallest set of this probability.")
-@_option("--min-p", _Real(0, 1), 0.0, "Keep what has this share of the largest probability.")
-@_option("--typical-p", _Real(0, 1, positive=True), 1.0, "Keep what is typically surprising.")
-@_option("--top-n-sigma", _Real(0), 0.0, "Keep what is within n standard deviations of the top; 0: all.")
-@_option("--repetition-penalty", _Real(0, positive=True), 1.0, "Of tokens seen, the prompt's included.")
-@_option("--presence-penalty", _Real(), 0.0, "Subtracted from tokens seen.")
-@_option("--frequency-penalty", _Real(), 0.0, "Subtracted for every time seen.")
+@sampling_options
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=None, help="Default: random, printed.")
 @click.option("--max-new-tokens", type=click.IntRange(min=1), default=64, show_default=True, help="Stop after so many.")
 @click.option("--batch-file", type=click.Path(dir_okay=False, path_type=Path), default=None, help="One prompt a line, instead of PROMPT.")

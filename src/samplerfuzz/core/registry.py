@@ -17,6 +17,7 @@ from typing import Any
 from samplerfuzz.core.errors import UsageError
 
 _LARGEST = 1.7976931348623157e308
+_LEAST = 5e-324
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +26,17 @@ class Parameter:
 
     Attributes:
       name: the field's standard name.
-      kind: "real", "integer", or "bias" (a mapping token id -> addend).
+      kind: "real", "integer", "switch" (0 or 1), "bias" (a mapping token id -> addend) or "ids" (a list of token ids).
       common: closed range in which refusing is a finding; an upper end of inf means the vocabulary size for integers.
-      neutral: the value that switches the technique off (None: it cannot be).
+      neutral: the value that changes nothing (None: there is none). For a bias it is the empty one; for ids None stands for the empty
+        list and inf for that of all ids.
       edges: values worth throwing, beyond the ends of `common`.
       meaning: closed range in which the definition gives an answer to judge by.
-      beside: what a row's own thresholds are made of, so that values can be placed beside them: "mass" (sums of the largest
-        probabilities), "ratio" (to the largest), "probability", "rank", or "" (nothing).
+      domain: closed range of what a person may ask for; None: `common` and the neutral value.
+      beside: what a row's own thresholds are made of, so that values can be placed beside them (`samplerfuzz.cases.thresholds`);
+        "" for nothing.
+      quiet: how often an ordinary case leaves it neutral.
+      summary: what it means, where the technique's own summary does not say it.
     """
 
     name: str
@@ -40,10 +45,28 @@ class Parameter:
     neutral: float | None = None
     edges: tuple[float, ...] = ()
     meaning: tuple[float, float] = (-_LARGEST, _LARGEST)
+    domain: tuple[float, float] | None = None
     beside: str = ""
+    quiet: float = 0.15
+    summary: str = ""
 
-    def switched_off(self, vocabulary: int) -> float | None:
-        """Return a value that does nothing and, where there is one, lies in the common domain."""
+    @property
+    def is_number(self) -> bool:
+        """Whether its value is one number, and not a collection of token ids."""
+        return self.kind not in ("bias", "ids")
+
+    @property
+    def asked(self) -> tuple[float, float]:
+        """The closed range of what a person may ask for."""
+        if self.domain is not None:
+            return self.domain
+        neutral = self.common[0] if self.neutral is None else self.neutral
+        return min(self.common[0], neutral), max(self.common[1], neutral)
+
+    def switched_off(self, vocabulary: int) -> Any:
+        """Return a value that does nothing and, where there is one, lies in the common domain; None where there is none."""
+        if not self.is_number:
+            return {} if self.kind == "bias" else [] if self.neutral is None else list(range(vocabulary))
         inside = self.neutral is not None and self.common[0] <= self.neutral <= self.common[1]
         return float(vocabulary) if not inside and self.kind == "integer" and self.common[1] == inf else self.neutral
 
@@ -54,10 +77,10 @@ class Technique:
 
     Attributes:
       name: the stage name, as it stands in a target's `order`.
-      parameters: its parameters; the first one decides whether the stage is present.
+      parameters: its parameters; the first one decides whether the stage is present. Every filter reads `min_tokens_to_keep`.
       sampler: "module:attribute" of the JAX stage constructor (keyword arguments: the parameter names).
       oracle: "module:attribute" of its float64 twin.
-      filters: whether it removes tokens and changes no logit of those that stay.
+      filters: whether it removes tokens by their place in the distribution and changes no logit of those that stay.
       reads_history: whether it needs the tokens so far.
       shift_invariant: whether adding a constant to a row changes nothing.
       coin: the parameter that is the probability of a coin the technique tosses, or "".
@@ -79,7 +102,7 @@ def _technique(name: str, *parameters: Parameter, module: str = "", **traits: An
     module = module or name
     return Technique(
         name=name,
-        parameters=parameters,
+        parameters=(*parameters, _KEEP) if traits.get("filters") else parameters,
         sampler=f"samplerfuzz.samplers.{module}:{name}",
         oracle=f"samplerfuzz.oracle.{module}:{name}",
         **traits,
@@ -90,20 +113,33 @@ def _p(name: str, lo: float, hi: float, neutral: float | None, *edges: float, **
     return Parameter(name=name, common=(lo, hi), neutral=neutral, edges=edges, **traits)
 
 
-_WINDOW = _p("penalty_last_n", 1, 64, -1, 0, -1, 1, 2, kind="integer", meaning=(-1, _LARGEST))
-
 # fmt: off
+_WINDOW = _p("penalty_last_n", 1, 64, -1, 0, -1, 1, 2, kind="integer", meaning=(-1, _LARGEST), domain=(-1, inf), summary="how many of the newest tokens the penalties see; -1: all")
+_KEEP = _p("min_tokens_to_keep", 1, inf, 1, 2, 3, 0, -1, kind="integer", meaning=(1, _LARGEST), quiet=0.7, summary="no filter leaves fewer than so many")
+_TEMPERATURE = _p("temperature", 0.001, 2, 1, 0, -0.001, -1, -0.0, 1e-6, 1e-20, 1e-38, 1e-45, 0.01, 100, 1e9, 1e38, inf, -inf, meaning=(-inf, inf), domain=(-inf, inf))
+
 TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
     _technique("logit_bias", _p("logit_bias", -100, 100, None, kind="bias"), summary="add a number to chosen tokens"),
-    _technique("repetition_penalty", _p("repetition_penalty", 1, 2, 1, 0.5, 1e-6, 1e6, 0, -1, meaning=(5e-324, _LARGEST)), _WINDOW, module="penalties", reads_history=True, shift_invariant=False, summary="seen tokens: positive logits divided, the others multiplied"),
-    _technique("presence_penalty", _p("presence_penalty", -2, 2, 0, 100, -100), _WINDOW, module="penalties", reads_history=True, summary="seen tokens: minus a constant"),
-    _technique("frequency_penalty", _p("frequency_penalty", -2, 2, 0, 100, -100), _WINDOW, module="penalties", reads_history=True, summary="seen tokens: minus a constant a time"),
-    _technique("temperature", _p("temperature", 0.001, 2, 1, 0, -0.001, -1, -0.0, 1e-6, 1e-20, 1e-38, 1e-45, 0.01, 100, 1e9, 1e38, inf, -inf, meaning=(-inf, inf)), summary="divide the logits; 0 is greedy, negative inverts"),
-    _technique("top_n_sigma", _p("top_n_sigma", 0.01, 5, 0, 1e-6, 100, -1), filters=True, summary="keep what lies within n standard deviations of the maximum"),
-    _technique("top_k", _p("top_k", 1, inf, 0, 0, -1, -5, 2**31 - 1, kind="integer", beside="rank"), filters=True, summary="keep the k largest"),
-    _technique("typical_p", _p("typical_p", 0.001, 1, 1, 1e-8, 0, -1, 2, beside="mass"), filters=True, summary="keep the tokens whose surprisal is nearest the entropy"),
-    _technique("top_p", _p("top_p", 0.001, 1, 1, 1e-8, 1 - 1e-7, 0, -1, 2, beside="mass"), filters=True, summary="keep the smallest set of probability at least p"),
+    _technique("allowed_tokens", _p("allowed_tokens", 0, inf, inf, kind="ids"), module="token_lists", summary="only these tokens"),
+    _technique("forbidden_tokens", _p("forbidden_tokens", 0, inf, None, kind="ids"), module="token_lists", summary="never these tokens"),
+    _technique("repetition_penalty", _p("repetition_penalty", 1, 2, 1, 0.5, 1e-6, 1e6, 0, -1, meaning=(_LEAST, _LARGEST), domain=(_LEAST, _LARGEST)), _WINDOW, module="penalties", reads_history=True, shift_invariant=False, summary="seen tokens: positive logits divided, the others multiplied"),
+    _technique("presence_penalty", _p("presence_penalty", -2, 2, 0, 100, -100, domain=(-_LARGEST, _LARGEST)), _WINDOW, module="penalties", reads_history=True, summary="seen tokens: minus a constant"),
+    _technique("frequency_penalty", _p("frequency_penalty", -2, 2, 0, 100, -100, domain=(-_LARGEST, _LARGEST)), _WINDOW, module="penalties", reads_history=True, summary="seen tokens: minus a constant a time"),
+    _technique("temperature", _TEMPERATURE, summary="divide the logits; 0 is greedy, negative inverts"),
+    _technique("dynatemp", _p("dynatemp_range", 0, 2, 0, 1e-6, 10, 1e9, -1, domain=(0, _LARGEST)), _p("dynatemp_exponent", 0.1, 5, 1, 0, 1e-3, 100, meaning=(0, _LARGEST), quiet=0.4, summary="how steeply the temperature follows the entropy"), _TEMPERATURE, summary="divide by a temperature that follows the entropy, within a range of the one given"),
+    _technique("smoothing", _p("smoothing_factor", 0, 10, 0, 1e-6, 1e9, -1, meaning=(0, _LARGEST), domain=(0, _LARGEST)), _p("smoothing_curve", 1, 3, 1, 10, 0, -1, meaning=(1, 10), domain=(1, 10), quiet=0.4, summary="the share of the cube: 1 none, 3 all"), summary="bend the logits below the maximum by a square and a cube"),
+    _technique("top_n_sigma", _p("top_n_sigma", 0.01, 5, 0, 1e-6, 100, -1, domain=(0, _LARGEST)), filters=True, summary="keep what lies within n standard deviations of the maximum"),
+    _technique("top_k", _p("top_k", 1, inf, 0, 0, -1, -5, 2**31 - 1, kind="integer", domain=(0, 2**31 - 1), beside="rank"), filters=True, summary="keep the k largest"),
+    _technique("tfs_z", _p("tfs_z", 0.001, 1, 1, 1e-8, 0, -1, 2, meaning=(0, _LARGEST), domain=(0, 1), beside="curvature"), filters=True, summary="cut the tail where the curvature of the sorted probabilities is used up"),
+    _technique("typical_p", _p("typical_p", 0.001, 1, 1, 1e-8, 0, -1, 2, domain=(_LEAST, 1), beside="mass"), filters=True, summary="keep the tokens whose surprisal is nearest the entropy"),
+    _technique("top_p", _p("top_p", 0.001, 1, 1, 1e-8, 1 - 1e-7, 0, -1, 2, domain=(_LEAST, 1), beside="mass"), filters=True, summary="keep the smallest set of probability at least p"),
     _technique("min_p", _p("min_p", 0, 1, 0, 1e-8, -1, 2, beside="ratio"), filters=True, summary="keep what has at least a share of the largest probability"),
+    _technique("top_a", _p("top_a", 0, 1, 0, 1e-8, -1, 2, 1e6, beside="ratio to the square"), filters=True, summary="keep what has at least a share of the square of the largest probability"),
+    _technique("epsilon_cutoff", _p("epsilon_cutoff", 1e-5, 0.9, 0, 1e-8, 1, -1, 2, meaning=(-_LARGEST, 1), beside="probability"), filters=True, summary="keep what has at least a probability"),
+    _technique("eta_cutoff", _p("eta_cutoff", 1e-5, 0.9, 0, 1e-8, 1, -1, 2, meaning=(-_LARGEST, 1), beside="probability below the entropy"), filters=True, summary="keep what has at least a probability that falls with the entropy"),
+    _technique("top_h", _p("top_h", 0.01, 1, 1, 1e-6, 0, -1, 2, meaning=(_LEAST, _LARGEST), domain=(_LEAST, 1), beside="share of entropy"), filters=True, summary="keep the largest set of at most a share of the entropy"),
+    _technique("p_less", _p("p_less", 0, 1, 0, kind="switch", meaning=(0, 1)), filters=True, summary="keep what has at least the probability that two draws agree"),
+    _technique("p_less_norm", _p("p_less_norm", 0, 1, 0, kind="switch", meaning=(0, 1)), module="p_less", filters=True, summary="p-less, relaxed by the agreement of chance"),
     _technique("xtc", _p("xtc_threshold", 0.01, 1, 1, 0, 0.5, -1, 2, meaning=(0, 1), beside="probability"), _p("xtc_probability", 0, 1, 0, -1, 2, meaning=(0, 1)), filters=True, coin="xtc_probability", summary="sometimes remove all top choices but the least probable"),
 )}
 # fmt: on
@@ -129,6 +165,19 @@ def parameter_owners() -> dict[str, tuple[Technique, ...]]:
         for parameter in item.parameters:
             owners[parameter.name] = (*owners.get(parameter.name, ()), item)
     return owners
+
+
+def opened_by(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the stages that these parameters open, in the order of the names.
+
+    A parameter opens the stage that it stands first in, unless a stage that another one opens reads it too.
+
+    >>> opened_by(["top_k", "temperature"]), opened_by(["temperature", "dynatemp_range"])
+    (('top_k', 'temperature'), ('dynatemp',))
+    """
+    opened = [item for name in dict.fromkeys(names) for item in TECHNIQUES.values() if item.parameters[0].name == name]
+    taken = {parameter.name for item in opened for parameter in item.parameters[1:]}
+    return tuple(item.name for item in opened if item.parameters[0].name not in taken)
 
 
 @cache

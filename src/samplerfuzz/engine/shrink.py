@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,23 +89,25 @@ def _columns(case: Case, keep: np.ndarray) -> Case:
     place = {int(old): new for new, old in enumerate(keep)} if named else {}
     offset = len(keep) - case.vocabulary
 
-    def moved(ids: np.ndarray) -> np.ndarray:
-        return np.array(
-            [place[int(i)] if int(i) in place else int(i) + offset for i in ids if int(i) in place or not 0 <= i < case.vocabulary],
-            np.int64,
-        )
+    def moved(ids: Iterable[int]) -> dict[int, int]:
+        """Return the new id of each that stays; what lies outside the vocabulary stays outside."""
+        return {int(i): place.get(int(i), int(i) + offset) for i in ids if int(i) in place or not 0 <= i < case.vocabulary}
 
-    changed: dict[str, Any] = {"logits": case.logits[:, keep]}
+    def renamed(kind: str, value: Any) -> Any:
+        if kind == "bias":
+            return [{new: row[old] for old, new in moved(row).items()} for row in value]
+        return [[new[i] for i in row if i in new] for row in value for new in [moved(row)]] if kind == "ids" else value
+
+    changed: dict[str, Any] = {
+        "logits": case.logits[:, keep],
+        "parameters": {name: renamed(parameter(name).kind, value) for name, value in case.parameters.items()},
+    }
     if case.history is not None:
-        changed["history"] = tuple(moved(ids) for ids in case.history)
+        changed["history"] = tuple(
+            np.array([new[int(i)] for i in ids if int(i) in new], np.int64) for ids in case.history for new in [moved(ids)]
+        )
         if case.prompt_length is not None:
             changed["prompt_length"] = np.minimum(case.prompt_length, [len(ids) for ids in changed["history"]])
-    if "logit_bias" in case.parameters:
-        bias = [
-            {place.get(i, i + offset): b for i, b in row.items() if i in place or not 0 <= i < case.vocabulary}
-            for row in case.parameters["logit_bias"]
-        ]
-        changed["parameters"] = {**case.parameters, "logit_bias": bias}
     return case.with_(**changed)
 
 
@@ -117,6 +119,9 @@ def _plainer_parameters(case: Case) -> Iterator[Case]:
                 yield case.with_(parameters={**case.parameters, name: [{} for _ in value]})
                 yield case.with_(parameters={**case.parameters, name: [{i: float(round(b)) for i, b in row.items()} for row in value]})
             continue
+        if item.kind == "ids":
+            yield from (case.with_(parameters={**case.parameters, name: ids}) for ids in _fewer_ids(value))
+            continue
         array = np.asarray(value, np.float64)
         # a candidate must be plainer than what it replaces, or shrinking would go round in circles
         current = _roughness(array)
@@ -127,6 +132,14 @@ def _plainer_parameters(case: Case) -> Iterator[Case]:
         for option in options:
             if _roughness(option) < current:
                 yield case.with_(parameters={**case.parameters, name: option})
+
+
+def _fewer_ids(rows: list[list[int]]) -> Iterator[list[list[int]]]:
+    if any(rows):
+        yield [[] for _ in rows]
+    for row, ids in enumerate(rows[:8]):
+        for drop in range(min(len(ids), 16)):
+            yield [*rows[:row], ids[:drop] + ids[drop + 1 :], *rows[row + 1 :]]
 
 
 def _rounder_logits(case: Case) -> Iterator[Case]:

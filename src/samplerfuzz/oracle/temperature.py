@@ -1,7 +1,7 @@
 """Temperature: z / T for every real T; 0 is greedy, negative inverts, ±∞ is uniform over the allowed set (Kauffman 2023 for T < 0).
 
-A mask is applied after the division: a masked token stays masked. Reading 0 divides by any T but 0, reading 1 treats
-T <= 0 as greedy (llama.cpp); readings 2 and 3 are the same on machines that take a denormal T for zero. NaN has no reading.
+A mask is applied after the division: a masked token stays masked. T < 0 divides as any other, or is greedy (llama.cpp); a subnormal T
+divides, or is taken for zero by the machine. NaN has no reading.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from samplerfuzz.oracle.belief import Belief
-from samplerfuzz.oracle.conventions import Convention, conventions
+from samplerfuzz.oracle.conventions import Convention, Occasion, conventions
 
 SMALLEST_NORMAL = 1.1754943508222875e-38
 
@@ -18,12 +18,22 @@ def _is_subnormal(temperature: np.ndarray) -> np.ndarray:
     return (np.abs(temperature) < SMALLEST_NORMAL) & (temperature != 0)
 
 
-@conventions(
-    Convention(name="negative", values=("invert", "greedy"), matters=lambda at: bool((at["temperature"] < 0).any())),
-    Convention(name="subnormal", values=("divide", "greedy"), matters=lambda at: bool(_is_subnormal(at["temperature"]).any())),
-)
+def _given(at: Occasion) -> np.ndarray:
+    return at.parameters.get("temperature", np.ones(1))
+
+
+NEGATIVE = Convention(name="negative", values=("invert", "greedy"), matters=lambda at: bool((_given(at) < 0).any()))
+SUBNORMAL = Convention(name="subnormal", values=("divide", "greedy"), matters=lambda at: bool(_is_subnormal(_given(at)).any()))
+
+
+@conventions(NEGATIVE, SUBNORMAL)
 def temperature(belief: Belief, *, temperature: np.ndarray, negative: str, subnormal: str) -> Belief:
     """Divide by `temperature` [R]."""
+    return divided(belief, temperature, negative=negative, subnormal=subnormal)
+
+
+def divided(belief: Belief, temperature: np.ndarray, *, negative: str, subnormal: str) -> Belief:
+    """Divide by `temperature` [R], under conventions."""
     greedy = temperature == 0
     if negative == "greedy":
         greedy |= temperature < 0
@@ -50,11 +60,11 @@ def temperature(belief: Belief, *, temperature: np.ndarray, negative: str, subno
     if far.any():
         error = np.where(far, np.maximum(error, np.abs(scaled) - 200), error)
     error[np.isinf(t)] = 0.0
-    divided = belief.replaced(z=np.where(possible, scaled, -np.inf), error=np.where(possible, error, 0.0))
-    return divided.where(~greedy, _greedy(belief)) if greedy.any() else divided
+    result = belief.replaced(z=np.where(possible, scaled, -np.inf), error=np.where(possible, error, 0.0))
+    return result.where(~greedy, arg_max(belief)) if greedy.any() else result
 
 
-def _greedy(belief: Belief) -> Belief:
+def arg_max(belief: Belief) -> Belief:
     """Keep the arg-max; ties and what rounding may tie are free."""
     low, high = belief.bounds()
     floor = np.where(belief.must, low, -np.inf).max(-1, keepdims=True)

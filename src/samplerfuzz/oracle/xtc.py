@@ -1,7 +1,7 @@
 """XTC: among tokens with p >= t remove all but the least probable; nothing if fewer than two (p-e-w, text-generation-webui PR 6335).
 
 The coin of `xtc_probability` (1 when it is not given) fires or rests. t > 0.5 is a no-op. Ties of the least
-probable may be broken in any way, or all be kept.
+probable may be broken in any way, or all be kept. Where fewer than `min_tokens_to_keep` would be left nothing is removed (llama.cpp).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import numpy as np
 
 from samplerfuzz.oracle.belief import Belief
 from samplerfuzz.oracle.conventions import Convention, Occasion, conventions
+from samplerfuzz.oracle.keeping import spare_all, spares
 from samplerfuzz.oracle.ranking import Ranking
 
 
@@ -17,6 +18,7 @@ def _chance(at: Occasion) -> np.ndarray:
     return at.parameters.get("xtc_probability", np.ones(1))
 
 
+@spares(spare_all)
 @conventions(Convention(name="coin", values=("fires", "rests"), matters=lambda at: bool((_chance(at) < 1).any()), chance=_chance))
 def xtc(belief: Belief, *, xtc_threshold: np.ndarray, coin: str, xtc_probability: np.ndarray | None = None) -> Belief:
     """Remove the top choices but the least probable."""

@@ -156,7 +156,9 @@ def bounds(low: float | None, high: float | None) -> str:
 
 def _parameter(values: Any, per_row: bool) -> str:
     if isinstance(values, list):
-        shown = [str({int(i): float(b) for i, b in row.items()}) for row in values[:_ROWS]]
+        shown = [
+            str({int(i): float(b) for i, b in row.items()} if isinstance(row, dict) else list(map(int, row))) for row in values[:_ROWS]
+        ]
         return ", ".join(shown) if per_row else shown[0]
     return _numbers(values) if per_row else shortest(values[0])
 

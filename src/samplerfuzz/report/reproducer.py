@@ -33,7 +33,8 @@ def reproducer_source(finding: Finding) -> str:
     loader, where, name, own = _loader(finding.target)
     asserted = assertion(finding)
     case = _flat(finding.case, finding.per_row) if asserted.template.startswith("seeds_") else finding.case
-    integers = [n for n in case.parameters if parameter(n).kind == "integer"]
+    integers = [n for n in case.parameters if parameter(n).kind in ("integer", "switch")]
+    collections = [n for n in case.parameters if not parameter(n).is_number]
     return _template().render(
         docstring=_docstring(finding, loader, own, asserted),
         assertion=asserted.template,
@@ -44,6 +45,7 @@ def reproducer_source(finding: Finding) -> str:
         case=_case_lines(case),
         parameters=literal(list(case.parameters)),
         integers=literal(integers),
+        collections=literal(collections),
         per_row=finding.per_row,
         returns=f'"{finding.returns}"',
         row=0 if asserted.template.startswith("seeds_") else finding.violation.row,

@@ -1,22 +1,21 @@
 """The samplers: one technique a file, in JAX, pure, every parameter traced. Importing this loads JAX.
 
-`samplers.chain(samplers.temperature(0.8), samplers.top_k(50))(logits, state)` gives logits, state and diagnostics;
-`samplers.draw(key, logits)` gives tokens; `samplers.apply(order, params, logits)` runs a chain given as data.
+Every technique of the registry is here by its name: `samplers.chain(samplers.temperature(0.8), samplers.top_k(50))(logits, state)` gives
+logits, state and diagnostics; `samplers.draw(key, logits)` gives tokens; `samplers.apply(order, params, logits)` runs a chain given as data.
 """
 
+from typing import Any
+
+from samplerfuzz.core.registry import TECHNIQUES, load
 from samplerfuzz.samplers.chain import Chain, apply, build, chain
 from samplerfuzz.samplers.draw import NOTHING, draw, draw_from_uniform
 from samplerfuzz.samplers.greedy import greedy
-from samplerfuzz.samplers.logit_bias import dense_bias, logit_bias
-from samplerfuzz.samplers.min_p import min_p
-from samplerfuzz.samplers.penalties import frequency_penalty, presence_penalty, repetition_penalty
+from samplerfuzz.samplers.logit_bias import dense_bias
 from samplerfuzz.samplers.stage import Info, Stage, State
-from samplerfuzz.samplers.temperature import temperature
-from samplerfuzz.samplers.top_k import top_k
-from samplerfuzz.samplers.top_n_sigma import top_n_sigma
-from samplerfuzz.samplers.top_p import top_p
-from samplerfuzz.samplers.typical_p import typical_p
-from samplerfuzz.samplers.xtc import xtc
+from samplerfuzz.samplers.token_lists import dense_ids
+
+# bound when all their modules are loaded: a module and its technique share a name
+globals().update({name: load(item.sampler) for name, item in TECHNIQUES.items()})
 
 __all__ = [
     "NOTHING",
@@ -28,18 +27,13 @@ __all__ = [
     "build",
     "chain",
     "dense_bias",
+    "dense_ids",
     "draw",
     "draw_from_uniform",
-    "frequency_penalty",
     "greedy",
-    "logit_bias",
-    "min_p",
-    "presence_penalty",
-    "repetition_penalty",
-    "temperature",
-    "top_k",
-    "top_n_sigma",
-    "top_p",
-    "typical_p",
-    "xtc",
 ]
+__all__ += list(TECHNIQUES)
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(f"no technique {name!r}; known: {', '.join(TECHNIQUES)}")

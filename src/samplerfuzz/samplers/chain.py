@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from samplerfuzz.core.errors import ParameterError
 from samplerfuzz.core.registry import load, technique
 from samplerfuzz.samplers.pytree import pytree
-from samplerfuzz.samplers.stage import Info, Stage, State, in_dtype
+from samplerfuzz.samplers.stage import Filter, Info, Stage, State, in_dtype
 
 
 @pytree
@@ -55,7 +55,8 @@ def build(order: Sequence[str], params: Mapping[str, Any]) -> Chain:
 
     Args:
       order: technique names, first to last.
-      params: every parameter of every stage, scalar or [B]; `logit_bias` dense. A stage's optional arguments may be left out.
+      params: every parameter of every stage, scalar or [B]; biases and lists of ids dense. What is optional may be left out.
+        `min_tokens_to_keep` is a parameter of every filter of the chain.
 
     Raises:
       UsageError: an unknown technique.
@@ -71,7 +72,11 @@ def build(order: Sequence[str], params: Mapping[str, Any]) -> Chain:
         if missing:
             raise ParameterError(f"stage {name!r} needs {', '.join(missing)}; given: {', '.join(sorted(params)) or 'nothing'}")
         unread -= set(given)
-        stages.append(constructor(**given))
+        stage = constructor(**given)
+        if isinstance(stage, Filter) and "min_tokens_to_keep" in params:
+            stage = stage.keeping(params["min_tokens_to_keep"])
+            unread -= {"min_tokens_to_keep"}
+        stages.append(stage)
     if unread:
         raise ParameterError(f"no stage of {tuple(order)} reads {', '.join(sorted(unread))}; leave it out or add its stage")
     return chain(*stages)

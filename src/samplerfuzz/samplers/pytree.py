@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import TypeVar
 
@@ -30,5 +31,8 @@ def pytree(cls: type[T]) -> type[T]:
     def flatten_with_keys(value: T) -> tuple[tuple[tuple[jax.tree_util.GetAttrKey, object], ...], None]:
         return tuple((jax.tree_util.GetAttrKey(name), getattr(value, name)) for name in names), None
 
-    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, lambda _, leaves: cls(*leaves), flatten)
+    def unflatten(_: None, leaves: Iterable[object]) -> T:
+        return cls(**dict(zip(names, leaves, strict=True)))
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
     return cls

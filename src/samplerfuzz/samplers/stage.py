@@ -7,14 +7,16 @@ out as NaN, visibly refused, and no other row is touched; a row that is all −i
 from __future__ import annotations
 
 import abc
-from dataclasses import dataclass
-from typing import Any, final
+from dataclasses import dataclass, field, replace
+from typing import Any, Self, final
 
 import jax
 import jax.numpy as jnp
+from numpy.typing import ArrayLike
 
 from samplerfuzz.core.errors import ParameterError
-from samplerfuzz.samplers.parameter import column
+from samplerfuzz.samplers.keys import largest_threshold, sortable
+from samplerfuzz.samplers.parameter import column, integer, whole
 from samplerfuzz.samplers.pytree import pytree
 
 Info = dict[str, jax.Array]
@@ -66,17 +68,41 @@ class Stage(abc.ABC):
         return _applied(self, given, state)
 
 
+@dataclass(frozen=True)
 class Filter(Stage):
-    """A stage that removes tokens and changes no logit of those that stay."""
+    """A stage that removes tokens and changes no logit of those that stay.
+
+    `min_tokens_to_keep` m is a parameter of every filter: the m tokens that the filter ranks first stay whatever it decides, ties of the m-th
+    included. None, and m ≤ 1 where the filter never leaves nothing, changes nothing.
+    """
+
+    min_tokens_to_keep: Any = field(default=None, kw_only=True)
 
     @abc.abstractmethod
     def keep(self, z: jax.Array) -> tuple[jax.Array, Info]:
         """Return which tokens stay, bool [B, V], and the diagnostics."""
 
+    def ranking(self, z: jax.Array) -> jax.Array:
+        """Return uint32 keys [B, V] that are larger for the tokens this filter keeps first; masked tokens have the least."""
+        return sortable(z)
+
+    def spare(self, z: jax.Array, kept: jax.Array, count: jax.Array) -> jax.Array:
+        """Return `kept` [B, V] and what else stays so that `count` int32 [B, 1] are left."""
+        keys = self.ranking(z)
+        threshold = largest_threshold(lambda t: jnp.sum(keys >= t, axis=-1, dtype=jnp.int32) >= count[:, 0], count[:, 0] > 1)
+        return kept | ((count > 1) & (keys >= threshold))
+
+    @final
+    def keeping(self, min_tokens_to_keep: ArrayLike) -> Self:
+        """Return this filter with a least number of tokens that it leaves, scalar or [B]; 1 is neutral."""
+        return replace(self, min_tokens_to_keep=integer("min_tokens_to_keep", min_tokens_to_keep))
+
     @final
     def process(self, z: jax.Array, state: State | None) -> tuple[jax.Array, Info]:
-        """Mask what `keep` does not keep."""
+        """Mask what `keep` does not keep and `min_tokens_to_keep` does not spare."""
         kept, info = self.keep(z)
+        if self.min_tokens_to_keep is not None:
+            kept = self.spare(z, kept, whole(column("min_tokens_to_keep", self.min_tokens_to_keep, z.shape[0])))
         return jnp.where(kept, z, -jnp.inf), info
 
 

@@ -40,13 +40,17 @@ class Temperature(Stage):
 
     def process(self, z: jax.Array, state: State | None) -> tuple[jax.Array, Info]:
         """Divide, whatever the sign; see the module."""
-        t = column("temperature", self.value, z.shape[0])
-        bits = lax.bitcast_convert_type(t, jnp.uint32)
-        magnitude = bits & jnp.uint32(0x7FFFFFFF)
-        least = jnp.min(jnp.where(z == -jnp.inf, jnp.inf, z), axis=-1, keepdims=True)
-        anchor = jnp.where(bits != magnitude, least, jnp.max(z, axis=-1, keepdims=True))
-        divided = jnp.where(t == 1.0, z, _finite_ratio(z, anchor, magnitude))
-        return jnp.where(magnitude == 0, arg_max_only(z), divided), {}
+        return divided(z, column("temperature", self.value, z.shape[0])), {}
+
+
+def divided(z: jax.Array, t: jax.Array) -> jax.Array:
+    """Return z [B, V] divided by t [B, 1], as the module says."""
+    bits = lax.bitcast_convert_type(t, jnp.uint32)
+    magnitude = bits & jnp.uint32(0x7FFFFFFF)
+    least = jnp.min(jnp.where(z == -jnp.inf, jnp.inf, z), axis=-1, keepdims=True)
+    anchor = jnp.where(bits != magnitude, least, jnp.max(z, axis=-1, keepdims=True))
+    ratios = jnp.where(t == 1.0, z, _finite_ratio(z, anchor, magnitude))
+    return jnp.where(magnitude == 0, arg_max_only(z), ratios)
 
 
 def _finite_ratio(z: jax.Array, anchor: jax.Array, magnitude: jax.Array) -> jax.Array:

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from samplerfuzz.samplers.keys import sortable
-from samplerfuzz.samplers.mass import below_max, row_sum
 from samplerfuzz.samplers.parameter import column, real
+from samplerfuzz.samplers.probability import information
 from samplerfuzz.samplers.pytree import pytree
 from samplerfuzz.samplers.stage import Filter, Info
 from samplerfuzz.samplers.top_p import reaching
@@ -32,20 +32,13 @@ class TypicalP(Filter):
     def keep(self, z: jax.Array) -> tuple[jax.Array, Info]:
         """Search the threshold on the score as top-p searches it on the logit."""
         tau = column("typical_p", self.tau, z.shape[0])
-        score, entropy = typicality(z)
-        nearness = jnp.where(z == -jnp.inf, jnp.uint32(0), ~sortable(score))
+        nearness = self.ranking(z)
         threshold = reaching(z, nearness, tau)
-        return (tau >= 1.0) | (nearness >= threshold), {"entropy": entropy[:, 0]}
+        return (tau >= 1.0) | (nearness >= threshold), {"entropy": information(z)[1][:, 0]}
 
-
-def typicality(z: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return |−ln p − H| of each token [B, V], in nats, and H [B, 1]."""
-    gap = -below_max(z)
-    weight = jnp.exp(-gap)
-    mass = row_sum(weight)[:, None]
-    mean_gap = row_sum(jnp.where(weight > 0, weight * gap, 0.0))[:, None] / jnp.where(mass > 0, mass, 1.0)
-    # −ln p_i = ln Σ + gap_i and H = ln Σ + mean gap: the logarithm of the sum drops out
-    return jnp.abs(gap - mean_gap), mean_gap + jnp.log(jnp.where(mass > 0, mass, 1.0))
+    def ranking(self, z: jax.Array) -> jax.Array:
+        """Rank by the distance of the surprisal from the entropy."""
+        return jnp.where(z == -jnp.inf, jnp.uint32(0), ~sortable(jnp.abs(information(z)[0])))
 
 
 def typical_p(typical_p: ArrayLike) -> TypicalP:

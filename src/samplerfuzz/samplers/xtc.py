@@ -2,7 +2,7 @@
 
 With probability q, a coin a row: among the tokens with p_i ≥ t, remove all but the least probable. `≥`; nothing when fewer than two qualify, so t > 0.5 does
 nothing. All tokens that tie for the least probable stay, so that renaming tokens changes nothing. p is that of the logits that arrive:
-after temperature when it stands before. Never empty. Off (neutral): q ≤ 0. q ≥ 1 always fires. t ≤ 0: every allowed token qualifies.
+after temperature when it stands before. Never empty; where fewer than `min_tokens_to_keep` would be left nothing is removed (llama.cpp). Off (neutral): q ≤ 0. q ≥ 1 always fires. t ≤ 0: every allowed token qualifies.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike
 
 from samplerfuzz.core.errors import ParameterError
 from samplerfuzz.samplers.keys import sortable
-from samplerfuzz.samplers.mass import below_max, row_sum
 from samplerfuzz.samplers.parameter import column, real
+from samplerfuzz.samplers.probability import probabilities
 from samplerfuzz.samplers.pytree import pytree
 from samplerfuzz.samplers.stage import Filter, Info
 
@@ -39,12 +39,15 @@ class Xtc(Filter):
         threshold = column("xtc_threshold", self.threshold, rows)
         coin = self.coin if self.key is None else jax.random.uniform(self.key, (rows,), jnp.float32)
         fires = column("coin", coin, rows) < column("xtc_probability", self.probability, rows)
-        weight = jnp.exp(below_max(z))
-        mass = row_sum(weight)[:, None]
-        top_choice = (weight / jnp.where(mass > 0, mass, 1.0) >= threshold) & (z > -jnp.inf)
+        top_choice = (probabilities(z) >= threshold) & (z > -jnp.inf)
         keys = sortable(z)
         least = jnp.min(jnp.where(top_choice, keys, np.uint32(0xFFFFFFFF)), axis=-1, keepdims=True)
         return ~(fires & top_choice & (keys > least)), {"fired": fires[:, 0]}
+
+    def spare(self, z: jax.Array, kept: jax.Array, count: jax.Array) -> jax.Array:
+        """Remove nothing where too few would be left: there is no order in which a part of the top choices could stay."""
+        left = jnp.sum(kept & (z > -jnp.inf), axis=-1, keepdims=True, dtype=jnp.int32)
+        return kept | (left < count)
 
 
 def xtc(xtc_threshold: ArrayLike, xtc_probability: ArrayLike = 1.0, *, coin: ArrayLike | None = None, key: jax.Array | None = None) -> Xtc:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from samplerfuzz.cases.ids import dense, outside
 from samplerfuzz.core.errors import UsageError
-from samplerfuzz.core.registry import TECHNIQUES, technique
+from samplerfuzz.core.registry import TECHNIQUES, parameter, technique
 from samplerfuzz.targets.plain import PlainTarget, target
 
 PREFIX = "builtin:"
@@ -69,16 +70,13 @@ def _function(name: str, order: tuple[str, ...]) -> Callable[..., Any]:
         tall = next(t for t in (8 if wide > 64 else 256, 2048, _bucket(rows, 1)) if t >= rows)
         z = np.full((tall, wide), -np.inf, np.float32)
         z[:rows, :size] = logits
-        arrays = {n: _padded(np.asarray(v, np.float64), tall, rows) for n, v in given.items() if n != "logit_bias"}
+        arrays = {n: _padded(np.asarray(v, np.float64), tall, rows) for n, v in given.items() if parameter(n).is_number}
         extra: dict[str, Any] = {}
-        if "logit_bias" in given:
-            dense = np.zeros((tall, wide), np.float32)
-            for row, bias in enumerate(given["logit_bias"]):
-                for i, b in bias.items():
-                    if not 0 <= i < size:
-                        raise ValueError(f"logit_bias id {i} is outside the vocabulary of {size}")
-                    dense[row, i] = b
-            arrays["logit_bias"] = dense
+        for n in given.keys() - arrays.keys():
+            if outside(given[n], size).any():
+                raise ValueError(f"{n} names an id outside the vocabulary of {size}")
+            arrays[n] = np.zeros((tall, wide), np.float32 if parameter(n).kind == "bias" else bool)
+            arrays[n][:rows, :size] = dense(given[n], size)
         if history is not None:
             longest = max(16, *(len(ids) for ids in history))
             ids = np.zeros((tall, longest), np.int32)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from samplerfuzz.cases import Case
+from samplerfuzz.core.registry import parameter
 from samplerfuzz.targets.target import Outcome, TargetSpec
 from samplerfuzz.targets.worker import Arrays, Header
 
@@ -18,11 +19,12 @@ def case_arrays(case: Case) -> dict[str, np.ndarray]:
     """Return a case as named arrays: `logits`, `parameter NAME` and the other inputs; lists of rows as values and lengths."""
     arrays: dict[str, np.ndarray] = {"logits": case.logits}
     for name, value in case.parameters.items():
-        if name == "logit_bias":
-            arrays["bias ids"], arrays["bias lengths"] = _joined([list(row) for row in value], np.int64)
-            arrays["bias values"], _ = _joined([list(row.values()) for row in value], np.float64)
-        else:
+        if parameter(name).is_number:
             arrays[f"parameter {name}"] = np.asarray(value, np.float64)
+        else:
+            arrays[f"ids {name}"], arrays[f"lengths {name}"] = _joined([list(row) for row in value], np.int64)
+        if parameter(name).kind == "bias":
+            arrays[f"addends {name}"], _ = _joined([list(row.values()) for row in value], np.float64)
     if case.history is not None:
         arrays["history ids"], arrays["history lengths"] = _joined(case.history, np.int64)
     inputs = {"prompt_length": case.prompt_length, "seeds": case.seeds, "u": case.u}
@@ -32,9 +34,12 @@ def case_arrays(case: Case) -> dict[str, np.ndarray]:
 def case_of(arrays: Arrays) -> Case:
     """Invert `case_arrays`; the names of regime and strategy are not sent."""
     parameters: dict[str, Any] = {name.removeprefix("parameter "): value for name, value in arrays.items() if name.startswith("parameter ")}
-    if "bias ids" in arrays:
-        ids, values = (_split(arrays[name], arrays["bias lengths"]) for name in ("bias ids", "bias values"))
-        parameters["logit_bias"] = [dict(zip(i.tolist(), v.tolist(), strict=True)) for i, v in zip(ids, values, strict=True)]
+    for name in (key.removeprefix("ids ") for key in arrays if key.startswith("ids ")):
+        rows: list[Any] = [ids.tolist() for ids in _split(arrays[f"ids {name}"], arrays[f"lengths {name}"])]
+        if f"addends {name}" in arrays:
+            addends = _split(arrays[f"addends {name}"], arrays[f"lengths {name}"])
+            rows = [dict(zip(ids, row.tolist(), strict=True)) for ids, row in zip(rows, addends, strict=True)]
+        parameters[name] = rows
     history = tuple(_split(arrays["history ids"], arrays["history lengths"])) if "history ids" in arrays else None
     return Case(
         logits=arrays["logits"],

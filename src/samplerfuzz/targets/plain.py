@@ -19,7 +19,7 @@ import numpy as np
 from samplerfuzz.cases import Case
 from samplerfuzz.core.dialects import find_dialect
 from samplerfuzz.core.errors import UsageError
-from samplerfuzz.core.registry import TECHNIQUES, parameter, parameter_owners, technique
+from samplerfuzz.core.registry import opened_by, parameter, parameter_owners, technique
 from samplerfuzz.targets.target import Outcome, TargetSpec
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -78,7 +78,7 @@ def target(
         "negative_temperature": negative_temperature,
         "zero_temperature": zero_temperature,
         # T < 0 may be refused, and a value is then greedy or it is wrong
-        "declared": {**settled, "temperature.negative": "invert" if negative_temperature == "invert" else "greedy"},
+        "declared": {**settled, **_negative("invert" if negative_temperature == "invert" else "greedy")},
         "dtype": dtype,
         "domain": _bounds(domain or {}),
     }
@@ -138,15 +138,16 @@ class PlainTarget:
         arguments: dict[str, Any] = {}
         for name in self.spec.parameters:
             value = case.parameters[name]
-            if name == "logit_bias":
-                arguments[name] = value if self.spec.per_row else dict(value[0])
+            item = parameter(name)
+            if not item.is_number:
+                copies = [row.copy() for row in value]
+                arguments[name] = copies if self.spec.per_row else copies[0]
                 continue
-            kind = parameter(name).kind
             array = np.asarray(value, np.float64)
             if self.spec.per_row:
-                arguments[name] = array.astype(np.int64) if kind == "integer" else array.copy()
+                arguments[name] = array.astype(np.int64) if item.kind in ("integer", "switch") else array.copy()
             else:
-                arguments[name] = int(array[0]) if kind == "integer" else float(array[0])
+                arguments[name] = int(array[0]) if item.kind in ("integer", "switch") else float(array[0])
         histories = [np.array(ids, np.int64) for ids in case.history or [np.zeros(0, np.int64)] * case.rows]
         lengths = case.prompt_length if case.prompt_length is not None else np.zeros(case.rows, np.int64)
         for name in self.spec.inputs:
@@ -264,13 +265,13 @@ def _specification(function: Callable[..., Any], locator: str) -> TargetSpec:
     order = options.pop("order", None)
     assumed = order is None
     if order is None:
-        order = tuple(dict.fromkeys(stage for name in names for stage in _stages_of(name)))
-    missing = [stage for stage in order if technique(stage).parameters[0].name not in names]
+        order = opened_by(names)
+    missing = [s for s in order for first in technique(s).parameters[:1] if first.name not in names and first.kind != "switch"]
     if missing:
         raise UsageError(
             f"target {locator!r}: order names {missing[0]!r} but the function does not take {technique(missing[0]).parameters[0].name!r}"
         )
-    options.setdefault("declared", {"temperature.negative": "greedy"})
+    options.setdefault("declared", _negative("greedy"))
     return TargetSpec(
         name=locator.rpartition(":")[2],
         locator=locator,
@@ -282,8 +283,9 @@ def _specification(function: Callable[..., Any], locator: str) -> TargetSpec:
     )
 
 
-def _stages_of(parameter: str) -> list[str]:
-    return [item.name for item in TECHNIQUES.values() if item.parameters[0].name == parameter]
+def _negative(value: str) -> dict[str, str]:
+    """Settle what T < 0 means for every stage that divides by a temperature."""
+    return {f"{item.name}.negative": value for item in parameter_owners()["temperature"]}
 
 
 class _TimeLimitReached(BaseException):
