@@ -17,7 +17,7 @@ from samplerfuzz.targets.target import Target
 _BATCH, _CALLS = 256, 40
 
 
-@probe("medium", "draws", applies=lambda spec: spec.returns == "tokens" and "u" not in spec.inputs)
+@probe("medium", "draws", applies=lambda spec: spec.draws)
 def draw_frequencies_match(self: Check, target: Target, case: Case) -> Iterator[Violation]:
     """Over many seeds each token is drawn as often as the definition says. The test is an e-process: it may stop at any
     draw, and the probability that a whole run accuses a correct sampler is at most 1e-6."""

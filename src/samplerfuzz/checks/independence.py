@@ -12,16 +12,12 @@ from samplerfuzz.checks.frequencies import tokens_of
 from samplerfuzz.checks.registry import Check, probe
 from samplerfuzz.core.seeding import stream
 from samplerfuzz.stats import log_e_independence
-from samplerfuzz.targets.target import Target, TargetSpec
+from samplerfuzz.targets.target import Target
 
 _ROUNDS, _DRAWS = 12, 256
 
 
-def _draws(spec: TargetSpec) -> bool:
-    return spec.returns == "tokens" and "u" not in spec.inputs
-
-
-@probe("high", "draws", applies=lambda spec: _draws(spec) and "seed" in spec.inputs)
+@probe("high", "draws", applies=lambda spec: spec.draws and "seed" in spec.inputs)
 def neighbouring_seeds_draw_independently(self: Check, target: Target, case: Case) -> Iterator[Violation]:
     """What seed s draws tells nothing of what seed s + 1 draws: callers number their requests and steps. One step of a linear generator
     maps neighbouring seeds to neighbouring uniforms, and a whole generation draws the same rank. Pairs are tested by an e-process."""
@@ -38,7 +34,7 @@ def neighbouring_seeds_draw_independently(self: Check, target: Target, case: Cas
     yield from _judged(self, row, drawn, "neighbouring seeds", "pairs of seeds")
 
 
-@probe("high", "draws", applies=lambda spec: _draws(spec) and not spec.tosses and not ("seed" in spec.inputs and spec.per_row))
+@probe("high", "draws", applies=lambda spec: spec.draws and not spec.tosses and not ("seed" in spec.inputs and spec.per_row))
 def neighbouring_rows_draw_independently(self: Check, target: Target, case: Case) -> Iterator[Violation]:
     """Rows of one call that share a seed, or have none, draw independently of each other: what one row draws tells nothing of the next.
     Samplers that toss one coin for the whole call (XTC) are left out."""

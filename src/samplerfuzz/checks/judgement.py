@@ -10,7 +10,7 @@ import numpy as np
 
 from samplerfuzz.cases import Case
 from samplerfuzz.cases.ids import dense, outside
-from samplerfuzz.core.registry import parameter, technique
+from samplerfuzz.core.registry import parameter, parameter_owners, technique
 from samplerfuzz.oracle import Belief, History, Reading, Verdicts, believe, judge_distributions, judge_tokens, precision, readings
 from samplerfuzz.targets.target import Outcome, TargetSpec
 
@@ -30,9 +30,15 @@ class Judgement:
         """[B] bool: no clean answer exists."""
         z = self.case.logits
         bad = ((np.isnan(z) | np.isposinf(z)) & self.left).any(-1) | np.isneginf(z).all(-1)
-        for values in self._numbers().values():
-            bad |= np.isnan(values)
+        for name, values in self._numbers().items():
+            bad |= np.isnan(values) & ~self._idle(name)
         return bad
+
+    def _idle(self, name: str) -> np.ndarray:
+        """Return [B] bool: the parameter has nothing to act on, since all that it touches are tokens seen and none was."""
+        if self.case.history is None or not all(item.reads_history for item in parameter_owners()[name]):
+            return np.zeros(self.case.rows, bool)
+        return np.array([len(ids) == 0 for ids in self.case.history])
 
     @cached_property
     def left(self) -> np.ndarray:
@@ -48,6 +54,8 @@ class Judgement:
         """[B] bool: the oracle has an answer."""
         z = self.case.logits
         unclear = np.isnan(z).any(-1) | np.isposinf(z).any(-1) | ~(self.left & (z > -np.inf)).any(-1)
+        # what the declared dtype cannot hold is no input to it
+        unclear |= (np.isfinite(z) & (np.abs(z) > precision(self.spec.dtype).largest)).any(-1)
         with np.errstate(invalid="ignore"):
             for name, values in self._numbers().items():
                 low, high = parameter(name).meaning

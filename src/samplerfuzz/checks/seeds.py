@@ -20,10 +20,6 @@ def _pinned(spec: TargetSpec) -> bool:
     return bool(spec.inputs & {"seed", "u"})
 
 
-def _draws(spec: TargetSpec) -> bool:
-    return spec.returns == "tokens" and "u" not in spec.inputs
-
-
 @probe("high", "seeds", applies=_pinned)
 def same_input_same_answer(self: Check, target: Target, case: Case) -> Iterator[Violation]:
     """The same call with the same seed (or the same uniforms) gives the same answer, bit for bit. Filters have no excuse not to."""
@@ -39,7 +35,7 @@ def same_input_same_answer(self: Check, target: Target, case: Case) -> Iterator[
         )
 
 
-@probe("high", "seeds", applies=lambda spec: _draws(spec) and "seed" in spec.inputs)
+@probe("high", "seeds", applies=lambda spec: spec.draws and "seed" in spec.inputs)
 def seed_changes_the_draw(self: Check, target: Target, case: Case) -> Iterator[Violation]:
     """Different seeds give different draws: 32 rows over 1000 equal tokens agree for 6 seeds with probability below 1e-400."""
     flat = _flat_case(target.spec, case)
@@ -59,7 +55,7 @@ def seed_changes_the_draw(self: Check, target: Target, case: Case) -> Iterator[V
         )
 
 
-@probe("high", "seeds", applies=_draws)
+@probe("high", "seeds", applies=lambda spec: spec.draws)
 def rows_draw_independently(self: Check, target: Target, case: Case) -> Iterator[Violation]:
     """Rows of one batch draw independently: 32 equal rows over 1000 equal tokens do not all give one token (probability 1e-93)."""
     flat = _flat_case(target.spec, case)
@@ -74,7 +70,7 @@ def rows_draw_independently(self: Check, target: Target, case: Case) -> Iterator
         )
 
 
-@probe("high", "seeds", applies=lambda spec: _draws(spec) and "seed" not in spec.inputs)
+@probe("high", "seeds", applies=lambda spec: spec.draws and "seed" not in spec.inputs)
 def calls_draw_independently(self: Check, target: Target, case: Case) -> Iterator[Violation]:
     """Without a seed, two calls draw anew: a generator made afresh with the same default in every call repeats itself."""
     flat = _flat_case(target.spec, case)

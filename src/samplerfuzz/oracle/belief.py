@@ -27,11 +27,13 @@ class Precision:
       unit: unit roundoff (half an ulp at 1).
       largest: largest finite number.
       underflow: a probability ratio below which a value may be flushed to zero.
+      grain: distance between the smallest numbers: no probability is known better.
     """
 
     unit: float
     largest: float
     underflow: float
+    grain: float
 
     def mass_band(self, vocabulary: int) -> float:
         """Return the largest honest error of a sum of `vocabulary` probabilities: n·u for any order of addition."""
@@ -47,7 +49,9 @@ def precision(dtype: str) -> Precision:
     if dtype not in known:
         raise UsageError(f"unknown dtype {dtype!r}; known: {', '.join(known)}")
     info = ml_dtypes.finfo(known[dtype])
-    return Precision(unit=float(info.eps) / 2, largest=float(info.max), underflow=float(info.tiny) * 64)
+    return Precision(
+        unit=float(info.eps) / 2, largest=float(info.max), underflow=float(info.tiny) * 64, grain=float(info.smallest_subnormal)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,9 @@ def keep_above(belief: Belief, low: np.ndarray, high: np.ndarray) -> Belief:
     highest = np.where(belief.must, least, -np.inf).max(-1, keepdims=True)
     maybe_first = belief.possible & (most >= highest)
     surely_first = maybe_first & (maybe_first.sum(-1, keepdims=True) == 1)
-    kept = (bottom >= (high * (1 + rounding))[:, None]) | surely_first
-    removed = (ceiling < (low * (1 - rounding))[:, None]) & ~maybe_first
+    grain = 2 * belief.arithmetic.grain
+    kept = (bottom >= (high * (1 + rounding) + grain)[:, None]) | surely_first
+    removed = (ceiling < (low * (1 - rounding) - grain)[:, None]) & ~maybe_first
     return belief.narrowed(kept=kept, removed=removed, least=1)
 
 

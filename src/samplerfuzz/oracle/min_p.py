@@ -20,11 +20,13 @@ def min_p(belief: Belief, *, min_p: np.ndarray, above_one: str) -> Belief:
     peak_low = np.where(belief.must, low, -np.inf).max(-1, keepdims=True)
     peak_high = high.max(-1, keepdims=True)
     band = 16 * belief.arithmetic.unit * (1 + np.abs(np.log(share))) + 4e-6
-    cut = np.log(share)[:, None]
+    # shares that the dtype cannot tell apart: the probabilities of a flat row lie V times lower than their ratios
+    grain = 2 * belief.arithmetic.grain * belief.z.shape[-1]
+    lowest, highest = np.log(np.maximum(share - grain, 1e-300))[:, None], np.log(share + grain)[:, None]
     with np.errstate(invalid="ignore"):
-        removed = high < peak_low + cut - band[:, None]
+        removed = high < peak_low + lowest - band[:, None]
         top = low >= high.max(-1, keepdims=True)
-        kept = (low > peak_high + cut + band[:, None]) | top
+        kept = (low > peak_high + highest + band[:, None]) | top
     only = belief.possible.sum(-1) == 1
     kept |= only[:, None]
     return belief.narrowed(kept=kept, removed=removed, least=1).where(~off, belief)

@@ -47,6 +47,11 @@ class TargetSpec:
     order_was_assumed: bool = False
 
     @property
+    def draws(self) -> bool:
+        """Whether its tokens are random: not where u is given, nor where nothing says that it is more than an arg-max."""
+        return self.returns == "tokens" and "u" not in self.inputs and bool(self.order or "seed" in self.inputs)
+
+    @property
     def tosses(self) -> bool:
         """Whether a stage tosses a coin whose probability is a parameter: a call has more than one fair answer."""
         return any(technique(stage).coin in self.parameters for stage in self.order)
