@@ -160,9 +160,16 @@ TABLE: dict[str, tuple[dict[str, Any], str, str]] = {
         "def mine(logits, top_p): return logits if logits.shape[1] == 2 else m.where(logits > 0, logits, -m.inf)",
         "def mine(logits, top_p): return logits",
     ),
-    "seeds_seed_changes": (
-        seen("seed_changes_the_draw", "seeds", {}, {"tokens": [1]}, case([[0.0, 1.0]], parameters=T, seeds=[3]), returns="tokens"),
-        "def mine(logits, temperature, seed): return m.random.default_rng(1).integers(0, 1000, 32)",
+    "seeds_repeat": (
+        seen(
+            "different_seeds_give_different_draws",
+            "seeds",
+            {},
+            {"seeds": [3, 67], "tokens": [1]},
+            case([[0.0, 1.0]], parameters=T, seeds=[3]),
+            returns="tokens",
+        ),
+        "def mine(logits, temperature, seed): return m.random.default_rng(seed % 64).integers(0, 1000, 32)",
         "def mine(logits, temperature, seed): return m.random.default_rng(seed).integers(0, 1000, 32)",
     ),
     "seeds_rows": (

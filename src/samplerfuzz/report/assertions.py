@@ -17,7 +17,7 @@ _RELATIONS = {
     "masked_columns_change_nothing": "relation_masked",
 }
 _SEEDS = {
-    "seed_changes_the_draw": "seeds_seed_changes",
+    "different_seeds_give_different_draws": "seeds_repeat",
     "rows_draw_independently": "seeds_rows",
     "calls_draw_independently": "seeds_calls",
 }
@@ -50,7 +50,7 @@ def assertion(finding: Finding) -> Assertion:
     if v.protocol == "relation" and v.check in _RELATIONS:
         return Assertion(template=_RELATIONS[v.check], constants={"TOKEN": observed["token"]})
     if v.protocol == "seeds" and v.check in _SEEDS:
-        return Assertion(template=_SEEDS[v.check])
+        return Assertion(template=_SEEDS[v.check], constants={"SEEDS": observed["seeds"]} if "seeds" in observed else {})
     if observed.get("outcome") in _OUTCOMES:
         template = _OUTCOMES[observed["outcome"]]
         return Assertion(template=template, constants={"LIMIT": _limit(str(observed.get("message", "")))} if template == "ends" else {})
