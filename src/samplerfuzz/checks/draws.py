@@ -14,7 +14,8 @@ from samplerfuzz.core.seeding import stream
 from samplerfuzz.stats import log_e_value
 from samplerfuzz.targets.target import Target
 
-_BATCH, _CALLS = 256, 40
+_BATCH, _CALLS, _MORE = 256, 8, 800
+_PROMISING = 1.0
 
 
 @probe("medium", "draws", applies=lambda spec: spec.draws)
@@ -22,14 +23,18 @@ def draw_frequencies_match(self: Check, target: Target, case: Case) -> Iterator[
     """Over many seeds each token is drawn as often as the definition says. The test is an e-process: it may stop at any
     draw, and the probability that a whole run accuses a correct sampler is at most 1e-6."""
     template = case.take([0])
-    laws = laws_of_legal_row(target, template)
+    laws = laws_of_legal_row(target.spec, template)
     if laws is None:
         return
     budget = self.run_budget()
     threshold = budget.next_threshold()
     rng = stream(int(case.seeds[0]) if case.seeds is not None else 0, "draws", float(case.logits[0, 0]))
     counts = np.zeros(case.vocabulary)
-    for _ in range(_CALLS):
+    evidence, judged_at = 0.0, 0.0
+    for call in range(_MORE):
+        # draws are added while the evidence grows: an e-process may go on for as long as it likes
+        if call >= _CALLS and evidence < _PROMISING:
+            return
         seeds = rng.integers(0, 2**31, _BATCH)
         batch = template.take(np.zeros(_BATCH, np.int64))
         if "seed" in target.spec.inputs:
@@ -38,6 +43,9 @@ def draw_frequencies_match(self: Check, target: Target, case: Case) -> Iterator[
         if drawn is None:
             return
         counts += np.bincount(drawn, minlength=case.vocabulary)
+        if counts.sum() < 1.2 * judged_at and call < _MORE - 1:
+            continue
+        judged_at = float(counts.sum())
         evidence = min(log_e_value(counts, law.low, law.high) for law in laws)
         if evidence > threshold:
             low, high = laws[0].low, laws[0].high

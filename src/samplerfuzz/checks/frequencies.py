@@ -27,9 +27,15 @@ class Law:
         return {**expected_sets(self.belief, 0), "low": self.low.tolist(), "high": self.high.tolist()}
 
 
-def laws_of_legal_row(target: Target, row: Case) -> list[Law] | None:
+def is_telling(spec: TargetSpec, row: Case) -> bool:
+    """Whether draws of a row can say much: several tokens are likely, and ties or roundings leave little open."""
+    laws = laws_of_legal_row(spec, row)
+    return laws is not None and all(law.low.max() < 0.95 and law.high.sum() < 1.1 for law in laws)
+
+
+def laws_of_legal_row(spec: TargetSpec, row: Case) -> list[Law] | None:
     """Return the laws of a case of one row, one a reading; None unless every parameter lies in the common domain."""
-    judged = Judgement(target.spec, row, Outcome(kind="value", form="tokens", value=np.zeros(1, np.int64)))
+    judged = Judgement(spec, row, Outcome(kind="value", form="tokens", value=np.zeros(1, np.int64)))
     if not (judged.clean[0] and judged.legal[0]):
         return None
     laws = []

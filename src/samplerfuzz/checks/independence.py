@@ -14,7 +14,7 @@ from samplerfuzz.core.seeding import stream
 from samplerfuzz.stats import log_e_independence
 from samplerfuzz.targets.target import Target
 
-_ROUNDS, _DRAWS = 12, 256
+_ROUNDS, _FEW_ROUNDS, _DRAWS = 24, 3, 256
 
 
 @probe("high", "draws", applies=lambda spec: spec.draws and "seed" in spec.inputs)
@@ -32,6 +32,21 @@ def neighbouring_seeds_draw_independently(self: Check, target: Target, case: Cas
         return None if any(tokens is None for tokens in single) else np.concatenate(single)  # type: ignore[arg-type]
 
     yield from _judged(self, row, drawn, "neighbouring seeds", "pairs of seeds")
+
+
+@probe("high", "draws", applies=lambda spec: spec.draws and "seed" in spec.inputs and not spec.per_row)
+def rows_of_neighbouring_seeds_draw_independently(self: Check, target: Target, case: Case) -> Iterator[Violation]:
+    """What row 1 draws with seed s tells nothing of what row 0 draws with seed s + 1. A stream that is found by adding the row to the seed is
+    shared by every call whose seed is next."""
+    row = _conditioned(case)
+    both = row.take(np.zeros(2, np.int64))
+
+    def drawn(round_: int) -> np.ndarray | None:
+        begin = int(row.seeds[0] if row.seeds is not None else 0) % 2**20 + round_ * 32
+        calls = [tokens_of(target, both.with_(seeds=np.full(2, begin + i))) for i in range(32)]
+        return None if any(tokens is None for tokens in calls) else np.concatenate([tokens[[1 - i % 2]] for i, tokens in enumerate(calls)])  # type: ignore[index]
+
+    yield from _judged(self, row, drawn, "row 1 of a seed and row 0 of the next", "pairs of crossed")
 
 
 @probe("high", "draws", applies=lambda spec: spec.draws and not spec.tosses and not ("seed" in spec.inputs and spec.per_row))
@@ -67,7 +82,10 @@ def _judged(self: Check, row: Case, drawn: Callable[[int], np.ndarray | None], w
     budget = self.run_budget()
     threshold = budget.next_threshold()
     counts = np.zeros(size * size)
+    evidence = 0.0
     for round_ in range(_ROUNDS):
+        if round_ >= _FEW_ROUNDS and evidence < 1.0:
+            return
         tokens = drawn(round_)
         if tokens is None or not np.isin(tokens, allowed).all():
             return

@@ -20,7 +20,7 @@ def uniform_grid_follows_the_law(self: Check, target: Target, case: Case) -> Ite
     """With u on a grid of 16384 points, each token's share of the grid is its probability. A draw that steps through u (inverse CDF, alias
     method) misses by a grid point for each end of each step; for a draw that hashes u the bound is six standard errors."""
     template = case.take([0])
-    laws = laws_of_legal_row(target, template)
+    laws = laws_of_legal_row(target.spec, template)
     if laws is None:
         return
     grid = (np.arange(_GRID) + 0.5) / _GRID

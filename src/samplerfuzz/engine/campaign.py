@@ -13,7 +13,7 @@ import numpy as np
 
 from samplerfuzz.cases import Case, Generator
 from samplerfuzz.checks.finding import Finding, Violation
-from samplerfuzz.checks.frequencies import plain_law
+from samplerfuzz.checks.frequencies import is_telling, plain_law
 from samplerfuzz.checks.judgement import Judgement
 from samplerfuzz.checks.registry import Check
 from samplerfuzz.core.seeding import stream
@@ -24,6 +24,8 @@ from samplerfuzz.engine.pace import Pace
 from samplerfuzz.targets.target import Outcome, Target
 
 SIZES = (1, 2, 3, 4, 5, 6, 8, 8, 16, 16, 31, 32, 32, 33, 64)
+
+_DRAWN_SIZES = (2, 3, 4, 5, 8, 8, 12, 16)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,11 +150,13 @@ class Campaign:
             check = next((c for c in (*self.judges, *self.probes) if c.id == finding.violation.check), None)
             self._announce(self._shrunk(check, finding) if check else finding)
         rng = stream(self.seed, *self._stream)
-        probes = itertools.cycle(self.probes) if self.probes else None
+        # what counts frequencies needs the most calls
+        often = [check for check in self.probes for _ in range(3 if check.kind in ("draws", "uniforms") else 1)]
+        probes = itertools.cycle(often) if often else None
         probing = judging = 0.0
         while not self._is_over():
             before = time.monotonic()
-            if probes is not None and 2 * probing < judging:
+            if probes is not None and probing < judging * (1.0 if self.spec.draws else 0.5):
                 self._probe(next(probes), rng)
                 probing += time.monotonic() - before
             else:
@@ -217,14 +221,7 @@ class Campaign:
             tally.checks[check.id] += judged
 
     def _probe(self, check: Check, rng: np.random.Generator) -> None:
-        small = check.kind in ("draws", "uniforms")
-        case = self.generator.case(
-            rng,
-            rows=1 if small else int(rng.integers(2, 6)),
-            size=int(rng.choice([2, 3, 4, 5, 8, 12] if small else self.limits.sizes)),
-            strategy=str(rng.choice(["ordinary", "beside threshold"] if small else ["ordinary", "beside threshold", "edge", "poison"])),
-            regime=str(rng.choice(["normal", "two-humped", "dyadic", "negative"])) if small else None,
-        )
+        case = self._telling_row(rng) if check.kind in ("draws", "uniforms") else self._few_rows(rng)
         rows = self.target.rows
         self.target.take_crash()
         found = check.examine(self.target, case)
@@ -238,6 +235,29 @@ class Campaign:
             for judge in self.judges:
                 for violation in judge.judge(judge, Judgement(self.spec, call, outcome)):  # type: ignore[misc]
                     self._found(judge, violation, call)
+
+    def _telling_row(self, rng: np.random.Generator) -> Case:
+        """Return one row of few tokens whose law is known and says much."""
+        for attempt in range(12):
+            case = self.generator.case(
+                rng,
+                rows=1,
+                size=int(rng.choice(_DRAWN_SIZES)),
+                strategy=str(rng.choice(["ordinary", "beside threshold"])),
+                regime=str(rng.choice(["normal", "two-humped", "flat", "dyadic", "negative"])),
+            ).take([0])
+            # now and then any row will do: a draw may also go wrong where there is no choice
+            if (attempt == 0 and rng.random() < 0.1) or is_telling(self.spec, case):
+                break
+        return case
+
+    def _few_rows(self, rng: np.random.Generator) -> Case:
+        return self.generator.case(
+            rng,
+            rows=int(rng.integers(2, 6)),
+            size=int(rng.choice(self.limits.sizes)),
+            strategy=str(rng.choice(["ordinary", "beside threshold", "edge", "poison"])),
+        )
 
     def _found(self, check: Check, violation: Violation, case: Case) -> None:
         key = self._fingerprint(check, violation, case)

@@ -1,11 +1,12 @@
 """E-processes for draws from a distribution known to lie in a box.
 
-Two kinds of evidence are averaged, which keeps the sum an e-process:
+Three kinds of evidence are averaged, which keeps the sum an e-process:
 
 - a Dirichlet mixture over all alternatives, by universal inference (Wasserman, Ramdas & Balakrishnan 2020, PNAS 117:16880): the mixture likelihood
   over the largest likelihood under the null. It sees every deviation and pays (V − 1)/2 · ln n for that.
 - tilts q_λ ∝ p · exp(λ s) for a few scores s (surprisal: a wrong temperature; id and rank: a draw that leans to one end; the tail: what noise
   of too few bits loses), against the upper end of the box: E[Π q/high] <= 1 under every law in it. A tilt pays a constant.
+- one token off: missing, or a few times too rare or too frequent, the others in proportion; in the same way, ln V more.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import gammaln, logsumexp, xlogy
 
+_FACTORS = np.array([0.0, 0.25, 0.5, 0.8, 1.25, 2.0, 4.0])
 _STRENGTHS = np.array([s * sign for s in (0.01, 0.03, 0.1, 0.3, 1.0) for sign in (1, -1)])
 
 
@@ -37,14 +39,25 @@ def log_e_value(counts: np.ndarray, low: np.ndarray, high: np.ndarray, *, prior:
     size, total = len(counts), counts.sum()
     mixture = gammaln(size * prior) - gammaln(size * prior + total) + (gammaln(counts + prior) - gammaln(prior)).sum()
     everything = mixture - _largest_log_likelihood(counts, low, high)
-    tilted = _tilted_log_likelihoods(counts, low, high)
-    return float(np.logaddexp(everything, logsumexp(tilted) - np.log(len(tilted))) - np.log(2))
-
-
-def _tilted_log_likelihoods(counts: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Return Σ n ln(q/high) for every score and strength; q is fixed before the first draw."""
     middle = (low + high) / 2
-    middle = middle / middle.sum() if middle.sum() > 0 else np.full(len(middle), 1 / len(middle))
+    middle = middle / middle.sum() if middle.sum() > 0 else np.full(size, 1 / size)
+    simple = [_tilted_log_likelihoods(counts, middle, high), _single_log_likelihoods(counts, middle, high)]
+    return float(logsumexp([everything, *(logsumexp(family) - np.log(len(family)) for family in simple)]) - np.log(3))
+
+
+def _single_log_likelihoods(counts: np.ndarray, middle: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return Σ n ln(q/high) for every token and factor: that token so many times its probability, the others in proportion."""
+    allowed = middle > 0
+    base = xlogy(counts, middle).sum() - xlogy(counts, np.where(allowed, high, 1.0)).sum()
+    own = np.minimum(_FACTORS[:, None] * middle, (1 + middle) / 2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rest = np.log1p(-own) - np.log1p(-np.minimum(middle, 1 - 1e-12))
+        moved = xlogy(counts, own) - xlogy(counts, middle) + (counts.sum() - counts) * rest
+    return np.where(allowed & (middle < 1), base + moved, base).ravel()
+
+
+def _tilted_log_likelihoods(counts: np.ndarray, middle: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return Σ n ln(q/high) for every score and strength; q is fixed before the first draw."""
     allowed = middle > 0
     log_p = np.log(np.where(allowed, middle, 1.0))
     ids = np.arange(len(middle), dtype=np.float64)
