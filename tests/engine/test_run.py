@@ -118,7 +118,7 @@ def crashing(tmp_path):
 
 
 def test_a_crash_is_a_finding_and_the_campaign_goes_on(crashing):
-    status, events = fuzz(crashing("on_two"), cases=600, shrink=False, fail_on="critical")
+    status, events = fuzz(crashing("on_two"), cases=20_000, shrink=False, fail_on="critical")
     assert status == FINDINGS
     assert {f.violation.check for f in events[-1].findings} == {"process_survives"}
     finished = next(e for e in events if isinstance(e, TargetFinished))
@@ -127,7 +127,7 @@ def test_a_crash_is_a_finding_and_the_campaign_goes_on(crashing):
 
 
 def test_a_crash_is_shrunk(crashing):
-    _, events = fuzz(crashing("leaves_on_two"), cases=600)
+    _, events = fuzz(crashing("leaves_on_two"), cases=20_000)
     # two is in the common domain of top-k where there are two tokens, and any case with two is refused legally or not at all
     assert [f.case.logits.shape for f in events[-1].findings if f.case.vocabulary > 1] == [(1, 2)]
     assert {f.violation.check for f in events[-1].findings} == {"process_survives"}

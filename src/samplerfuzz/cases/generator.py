@@ -13,7 +13,7 @@ from samplerfuzz.cases.logits import REGIMES, WEIGHTS, rows_of
 from samplerfuzz.cases.uniforms import ENDS, steps
 
 STRATEGIES = {"ordinary": 0.45, "beside threshold": 0.25, "edge": 0.2, "poison": 0.05, "mixed rows": 0.05}
-_SWEPT, _REFUSED = 8, 16
+_SWEPT, _REFUSED, _LONG_HISTORY = 8, 16, 150
 
 
 class Generator:
@@ -56,6 +56,9 @@ class Generator:
             logits = self._mixed(rng, rows, logits)
             regime = "mixed"
         given = {name: self._values(name, rng, logits, strategy) for name in self.parameters}
+        if self.per_row and rng.random() < 0.15:
+            # rows that agree in their parameters are not one row
+            given = {name: _repeated(value) for name, value in given.items()}
         if strategy == "edge" and self.parameters:
             name = str(rng.choice(self.parameters))
             given[name] = self._spread(values.edge(name, rng, rows, logits))
@@ -97,14 +100,13 @@ class Generator:
         return self._spread(make(name, rng, len(logits), logits))
 
     def _spread(self, made: Any) -> Any:
-        if self.per_row:
-            return made
-        return made[:1] * len(made) if isinstance(made, list) else np.repeat(made[:1], len(made))
+        return made if self.per_row else _repeated(made)
 
     def _other_inputs(self, rng: np.random.Generator, rows: int, size: int, strategy: str) -> dict[str, Any]:
         extra: dict[str, Any] = {}
         if self.inputs & {"history", "prompt", "output"}:
-            lengths = rng.integers(0, 9, rows)
+            # mostly short; now and then longer than any window or table one would think of
+            lengths = np.where(rng.random(rows) < 0.9, rng.integers(0, 9, rows), rng.integers(0, _LONG_HISTORY, rows))
             history = [rng.integers(0, size, n) for n in lengths]
             if strategy == "edge":
                 history = [np.append(ids, rng.choice([size, size + 5, -1])) if rng.random() < 0.3 else ids for ids in history]
@@ -140,3 +142,8 @@ class Generator:
         else:
             logits[row] = -np.inf
         return case.with_(logits=logits, regime=f"poison: {kind}")
+
+
+def _repeated(made: Any) -> Any:
+    """Return the first row's value for all rows."""
+    return made[:1] * len(made) if isinstance(made, list) else np.repeat(made[:1], len(made))
