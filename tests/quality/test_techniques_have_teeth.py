@@ -9,7 +9,7 @@ import pytest
 from samplerfuzz.engine.campaign import Limits
 from samplerfuzz.engine.events import FindingFound, TargetFinished
 from samplerfuzz.engine.run import CLEAN, run, select_checks
-from samplerfuzz.targets.plain import load_target
+from samplerfuzz.targets.plain import PlainTarget
 
 HERE = Path(__file__).parent
 
@@ -37,7 +37,7 @@ def test_a_mistake_is_found(name):
             found.append(event.finding.violation)
             raise _Enough
 
-    target = load_target(f"{HERE / 'wrong_techniques.py'}:{name}")
+    target = PlainTarget(WRONG[name], locator=f"wrong_techniques.py:{name}")
     # the oracle must see it: a refusal outside its range is no evidence
     checks = select_checks(["support", "distribution", "rows"], [])
     run([target], checks=checks, seed=1, limits=Limits(seconds=30, cases=30_000, shrink=False), fail_on="low", listener=listen)
@@ -54,7 +54,7 @@ def test_a_correct_sampler_is_not_accused(name):
         if isinstance(event, TargetFinished):
             passed.append(event.outcomes.get("pass", 0))
 
-    target = load_target(f"{HERE / 'clean_techniques.py'}:{name}")
+    target = PlainTarget(RIGHT[name], locator=f"clean_techniques.py:{name}")
     status = run([target], checks=select_checks([], []), seed=5, limits=Limits(seconds=60, cases=6000), fail_on="low", listener=listen)
     assert found == []
     assert status == CLEAN

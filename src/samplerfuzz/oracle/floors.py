@@ -16,9 +16,10 @@ def keep_above(belief: Belief, low: np.ndarray, high: np.ndarray) -> Belief:
     highest = np.where(belief.must, least, -np.inf).max(-1, keepdims=True)
     maybe_first = belief.possible & (most >= highest)
     surely_first = maybe_first & (maybe_first.sum(-1, keepdims=True) == 1)
-    grain = 2 * belief.arithmetic.grain
-    kept = (bottom >= (high * (1 + rounding) + grain)[:, None]) | surely_first
-    removed = (ceiling < (low * (1 - rounding) - grain)[:, None]) & ~maybe_first
+    # below the normal numbers nothing is known of a probability but that it is small
+    small = belief.arithmetic.underflow / 64
+    kept = (bottom >= (high * (1 + rounding) + small)[:, None]) | surely_first
+    removed = (ceiling < (low * (1 - rounding) - small)[:, None]) & ~maybe_first
     return belief.narrowed(kept=kept, removed=removed, least=1)
 
 
