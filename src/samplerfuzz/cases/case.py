@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from samplerfuzz.core.floats import decode, encode
+from samplerfuzz.core.registry import parameter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +17,7 @@ class Case:
 
     Attributes:
       logits: [B, V] float32.
-      parameters: name -> [B] float64 array; `logit_bias` -> list of B dicts. A scalar contract gets equal entries.
+      parameters: name -> [B] float64 array; what is no number -> list of B dicts (biases) or B lists (ids). A scalar contract gets equal entries.
       history: B integer arrays, or None.
       prompt_length: [B] how many of the history tokens belong to the prompt.
       seeds: [B] int64, or None; a scalar contract gets the first.
@@ -84,9 +85,7 @@ class Case:
         return cls(
             logits=np.array(decode(data["logits"]), np.float32).reshape(len(data["logits"]), -1),
             parameters={
-                name: [{int(k): v for k, v in row.items()} for row in decode(value)]
-                if name == "logit_bias"
-                else np.array(decode(value), np.float64)
+                name: np.array(decode(value), np.float64) if parameter(name).is_number else [_row(row) for row in decode(value)]
                 for name, value in data["parameters"].items()
             },
             history=None if data["history"] is None else tuple(np.array(ids, np.int64) for ids in data["history"]),
@@ -96,3 +95,7 @@ class Case:
             regime=data.get("regime", ""),
             strategy=data.get("strategy", ""),
         )
+
+
+def _row(value: Any) -> dict[int, float] | list[int]:
+    return {int(token): addend for token, addend in value.items()} if isinstance(value, dict) else [int(token) for token in value]

@@ -59,7 +59,7 @@ class Generator:
         for name in self.parameters:
             for value in values.edges(name, _SWEPT):
                 case = self.case(rng, rows=4, size=_SWEPT, strategy="ordinary", regime=str(rng.choice(["normal", "masked", "tied"])))
-                same = [value] * case.rows if isinstance(value, dict) else np.full(case.rows, value, np.float64)
+                same = [value] * case.rows if isinstance(value, dict | list) else np.full(case.rows, value, np.float64)
                 yield case.with_(parameters={**case.parameters, name: same}, strategy="edge")
 
     def _logits(self, rng: np.random.Generator, regime: str, rows: int, size: int) -> np.ndarray:
@@ -83,13 +83,12 @@ class Generator:
     def _spread(self, made: Any) -> Any:
         if self.per_row:
             return made
-        return [dict(made[0]) for _ in made] if isinstance(made, list) else np.repeat(made[:1], len(made))
+        return [type(made[0])(made[0]) for _ in made] if isinstance(made, list) else np.repeat(made[:1], len(made))
 
     def _other_inputs(self, rng: np.random.Generator, rows: int, size: int, strategy: str) -> dict[str, Any]:
         extra: dict[str, Any] = {}
         if self.inputs & {"history", "prompt", "output"}:
-            lengths = rng.integers(0, 9, rows)
-            history = [rng.integers(0, size, n) for n in lengths]
+            history = [_looping(rng, size) if rng.random() < 0.4 else rng.integers(0, size, rng.integers(0, 9)) for _ in range(rows)]
             if strategy == "edge":
                 history = [np.append(ids, rng.choice([size, size + 5, -1])) if rng.random() < 0.3 else ids for ids in history]
             extra["history"] = tuple(history)
@@ -116,3 +115,12 @@ class Generator:
         else:
             logits[row] = -np.inf
         return case.with_(logits=logits, regime=f"poison: {kind}")
+
+
+def _looping(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Return a history of a few tokens that repeats itself, with a slip here and there."""
+    few = min(size, 5)
+    loop = rng.integers(0, few, rng.integers(1, 5))
+    ids = np.tile(loop, 24)[: rng.integers(1, 25)]
+    slips = rng.random(len(ids)) < rng.choice([0.0, 0.15])
+    return np.where(slips, rng.integers(0, few, len(ids)), ids)

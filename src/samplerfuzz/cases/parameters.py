@@ -18,6 +18,10 @@ def ordinary(name: str, rng: np.random.Generator, rows: int, logits: np.ndarray)
             {int(i): float(rng.choice([-100.0, -2.0, 0.5, 3.0, 100.0])) for i in rng.integers(0, size, rng.integers(0, 4))}
             for _ in range(rows)
         ]
+    if item.kind == "ids":
+        # histories that loop are made of the first few ids
+        few = min(size, 5)
+        return [sorted({int(i) for i in rng.integers(0, few, rng.integers(0, 3))}) for _ in range(rows)]
     low, high = item.common[0], min(item.common[1], size)
     if item.kind == "integer":
         values = rng.integers(int(low), max(int(low) + 1, int(high) + 1), rows).astype(np.float64)
@@ -40,6 +44,8 @@ def edges(name: str, size: int) -> list[Any]:
     item = parameter(name)
     if item.kind == "bias":
         return [{token: 1.0} for token in (0, size - 1, size, size + 7, -1)]
+    if item.kind == "ids":
+        return [[], [0], [size - 1], [size], [-1], list(range(size))]
     values = [*item.edges, *(v for v in item.common if np.isfinite(v))]
     if item.neutral is not None:
         values.append(item.neutral)
@@ -50,7 +56,7 @@ def edge(name: str, rng: np.random.Generator, rows: int, logits: np.ndarray) -> 
     """Return `rows` of the `edges` of `name`."""
     known = edges(name, logits.shape[1])
     picked = [known[i] for i in rng.integers(0, len(known), rows)]
-    return picked if parameter(name).kind == "bias" else np.array(picked, np.float64)
+    return np.array(picked, np.float64) if parameter(name).is_number else picked
 
 
 def beside_threshold(name: str, rng: np.random.Generator, rows: int, logits: np.ndarray) -> Any:
@@ -70,6 +76,8 @@ def beside_threshold(name: str, rng: np.random.Generator, rows: int, logits: np.
         return np.clip(np.cumsum(p, -1)[at, pick] + nudge, *item.common)
     if item.beside == "ratio":
         return np.clip(p[at, pick] / np.maximum(p[:, 0], 1e-300) * (1 + nudge), *item.common)
+    if item.beside == "half surprise":
+        return np.clip(-np.log2(np.maximum(p[at, pick], 1e-30)) / 2 * (1 + nudge), *item.common)
     if item.beside == "probability":
         return np.clip(p[at, pick] * (1 + nudge), 0.0, item.common[1])
     return ordinary(name, rng, rows, logits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -54,8 +54,10 @@ class Judgement:
                     high = self.case.vocabulary
                 narrow = self.spec.domain.get(name, (low, high))
                 good &= (values >= max(low, narrow[0])) & (values <= min(high, narrow[1]))
-        for row, bias in enumerate(self.case.parameters.get("logit_bias", [])):
-            good[row] &= all(0 <= i < self.case.vocabulary and abs(b) <= 100 for i, b in bias.items())
+        for name, given in self.case.parameters.items():
+            for row, tokens in enumerate([] if parameter(name).is_number else given):
+                good[row] &= all(0 <= i < self.case.vocabulary for i in tokens)
+                good[row] &= all(abs(b) <= 100 for b in (tokens.values() if isinstance(tokens, dict) else ()))
         for row, ids in enumerate(self.case.history or ()):
             good[row] &= bool(((ids >= 0) & (ids < self.case.vocabulary)).all())
         return good
@@ -151,21 +153,17 @@ class Judgement:
 
     def _read(self, rows: np.ndarray) -> Iterator[tuple[Reading, Belief]]:
         case = self.case.take(rows)
-        numbers: dict[str, np.ndarray] = {name: np.asarray(v, np.float64) for name, v in case.parameters.items() if name != "logit_bias"}
-        if "logit_bias" in case.parameters:
-            dense = np.zeros(case.logits.shape)
-            for row, bias in enumerate(case.parameters["logit_bias"]):
-                for i, b in bias.items():
-                    if 0 <= i < case.vocabulary:
-                        dense[row, i] = b
-            numbers["logit_bias"] = dense
+        numbers = {
+            name: np.asarray(given, np.float64) if parameter(name).is_number else _dense(given, case.logits.shape)
+            for name, given in case.parameters.items()
+        }
         arithmetic = precision(self.spec.dtype)
         history = _history(case, self.spec)
         for reading in readings(self.spec.order, numbers, history=history, declared=self.spec.declared):
             yield reading, believe(case.logits, self.spec.order, numbers, arithmetic=arithmetic, history=history, reading=reading)
 
     def _numbers(self) -> dict[str, np.ndarray]:
-        return {name: np.asarray(v, np.float64) for name, v in self.case.parameters.items() if name != "logit_bias"}
+        return {name: np.asarray(v, np.float64) for name, v in self.case.parameters.items() if parameter(name).is_number}
 
 
 def _history(case: Case, spec: TargetSpec) -> History:
@@ -178,6 +176,17 @@ def _history(case: Case, spec: TargetSpec) -> History:
     only_output = "output" in spec.inputs and "history" not in spec.inputs
     ids = tuple(row[n:] for row, n in zip(case.history, lengths, strict=True)) if only_output else case.history
     return History(ids=ids, prompt_length=np.zeros(case.rows, np.int64))
+
+
+def _dense(rows: Sequence[Mapping[int, float] | Sequence[int]], shape: tuple[int, ...]) -> np.ndarray:
+    """Return the addend of each token [B, V], 1 for a token that a list names; ids outside the vocabulary are left out."""
+    dense = np.zeros(shape)
+    for row, tokens in enumerate(rows):
+        addends = tokens if isinstance(tokens, Mapping) else dict.fromkeys(tokens, 1.0)
+        for token, addend in addends.items():
+            if 0 <= token < shape[1]:
+                dense[row, token] = addend
+    return dense
 
 
 def _rows_of(belief: Belief, rows: np.ndarray) -> Belief:

@@ -11,7 +11,7 @@ from samplerfuzz.checks.contract import self_violation
 from samplerfuzz.checks.finding import Violation
 from samplerfuzz.checks.judgement import Judgement
 from samplerfuzz.checks.registry import Check, probe
-from samplerfuzz.core.registry import technique
+from samplerfuzz.core.registry import parameter, technique
 from samplerfuzz.targets.target import Target, TargetSpec
 
 
@@ -20,7 +20,7 @@ def _gives_distributions(spec: TargetSpec) -> bool:
 
 
 def _has_no_ids(spec: TargetSpec) -> bool:
-    return _gives_distributions(spec) and "logit_bias" not in spec.parameters
+    return _gives_distributions(spec) and all(parameter(name).is_number for name in spec.parameters)
 
 
 def _is_shift_invariant(spec: TargetSpec) -> bool:

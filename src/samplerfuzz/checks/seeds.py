@@ -100,8 +100,7 @@ def _flat_case(spec: TargetSpec, case: Case) -> Case:
     parameters: dict[str, object] = {}
     for name in spec.parameters:
         item = parameter(name)
-        neutral = item.switched_off(_SIZE)
-        parameters[name] = [{} for _ in range(_ROWS)] if item.kind == "bias" else np.full(_ROWS, 0.0 if neutral is None else neutral)
+        parameters[name] = np.full(_ROWS, item.switched_off(_SIZE)) if item.is_number else [item.nothing() for _ in range(_ROWS)]
     history = tuple(np.zeros(0, np.int64) for _ in range(_ROWS)) if case.history is not None else None
     seeds = np.arange(_ROWS) * 977 * spec.per_row + 5
     return Case(

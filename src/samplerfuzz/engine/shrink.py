@@ -82,21 +82,24 @@ def _columns(case: Case, keep: np.ndarray) -> Case:
         changed["history"] = tuple(moved(ids) for ids in case.history)
         if case.prompt_length is not None:
             changed["prompt_length"] = np.minimum(case.prompt_length, [len(ids) for ids in changed["history"]])
-    if "logit_bias" in case.parameters:
-        bias = [
-            {place.get(i, i + offset): b for i, b in row.items() if i in place or not 0 <= i < case.vocabulary}
-            for row in case.parameters["logit_bias"]
-        ]
-        changed["parameters"] = {**case.parameters, "logit_bias": bias}
+
+    def renamed(tokens: Any) -> Any:
+        known = {i: place.get(i, i + offset) for i in tokens if i in place or not 0 <= i < case.vocabulary}
+        return {new: tokens[i] for i, new in known.items()} if isinstance(tokens, dict) else sorted(known.values())
+
+    named = {name: [renamed(row) for row in value] for name, value in case.parameters.items() if not parameter(name).is_number}
+    if named:
+        changed["parameters"] = {**case.parameters, **named}
     return case.with_(**changed)
 
 
 def _plainer_parameters(case: Case) -> Iterator[Case]:
     for name, value in case.parameters.items():
         item = parameter(name)
-        if item.kind == "bias":
+        if not item.is_number:
             if any(value):
-                yield case.with_(parameters={**case.parameters, name: [{} for _ in value]})
+                yield case.with_(parameters={**case.parameters, name: [item.nothing() for _ in value]})
+            if any(value) and item.kind == "bias":
                 yield case.with_(parameters={**case.parameters, name: [{i: float(round(b)) for i, b in row.items()} for row in value]})
             continue
         array = np.asarray(value, np.float64)

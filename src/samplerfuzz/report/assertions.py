@@ -85,8 +85,7 @@ def flat_case(finding: Finding) -> Case:
     parameters: dict[str, Any] = {}
     for name in finding.case.parameters:
         item = parameter(name)
-        neutral = {"temperature": 1.0, "top_k": float(size), "typical_p": 1.0}.get(name, item.neutral)
-        parameters[name] = [{} for _ in range(rows)] if item.kind == "bias" else np.full(rows, 0.0 if neutral is None else neutral)
+        parameters[name] = np.full(rows, item.switched_off(size)) if item.is_number else [item.nothing() for _ in range(rows)]
     seeds = np.arange(rows) * 977 * finding.per_row + 5
     return Case(logits=np.zeros((rows, size), np.float32), parameters=parameters, seeds=None if finding.case.seeds is None else seeds)
 

@@ -22,7 +22,7 @@ class CaseEntry(_Model):
     """Inputs of one call, every bit kept: a number that is no small integer is a hexadecimal float, or `nan`, `inf`, `-inf`."""
 
     logits: list[list[Exact]] = Field(description="B rows of V float32 values")
-    parameters: dict[str, list[Any]] = Field(description="name -> B values (logit_bias: B mappings id -> addend)")
+    parameters: dict[str, list[Any]] = Field(description="name -> B values (biases: B mappings id -> addend; ids: B lists)")
     history: list[list[int]] | None = Field(description="B rows of token ids")
     prompt_length: list[int] | None
     seeds: list[int] | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -73,3 +74,23 @@ def _checked(name: str, array: Any) -> Any:
     if array.ndim > 1:
         raise ParameterError(f"{name} has shape {tuple(array.shape)}; expected one number, or [B]: one for each row of the logits")
     return array
+
+
+def token_mask(rows: Sequence[Iterable[int]], vocabulary: int) -> np.ndarray:
+    """Return which tokens each row names, bool [B, V], from token ids.
+
+    Raises:
+      ParameterError: an id outside the vocabulary.
+
+    Example:
+      >>> token_mask([[2], []], 3)
+      array([[False, False,  True],
+             [False, False, False]])
+    """
+    mask = np.zeros((len(rows), vocabulary), bool)
+    for row, ids in enumerate(rows):
+        for token in ids:
+            if not 0 <= token < vocabulary:
+                raise ParameterError(f"token {token} of row {row} is outside the vocabulary; expected 0 ≤ id < {vocabulary}")
+            mask[row, token] = True
+    return mask

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from samplerfuzz.core.errors import UsageError
-from samplerfuzz.core.registry import TECHNIQUES, technique
+from samplerfuzz.core.registry import TECHNIQUES, parameter, technique
 from samplerfuzz.targets.plain import PlainTarget, target
 
 PREFIX = "builtin:"
@@ -68,18 +68,13 @@ def _function(name: str, order: tuple[str, ...]) -> Callable[..., Any]:
         wide, tall = _bucket(size, 64), _bucket(rows, 256)
         z = np.full((tall, wide), -np.inf, np.float32)
         z[:rows, :size] = logits
-        arrays = {n: _padded(np.asarray(v, np.float64), tall, rows) for n, v in given.items() if n != "logit_bias"}
+        arrays = {
+            n: _padded(np.asarray(v, np.float64), tall, rows) if parameter(n).is_number else _dense(n, v, (tall, wide), size)
+            for n, v in given.items()
+        }
         extra: dict[str, Any] = {}
-        if "logit_bias" in given:
-            dense = np.zeros((tall, wide), np.float32)
-            for row, bias in enumerate(given["logit_bias"]):
-                for i, b in bias.items():
-                    if not 0 <= i < size:
-                        raise ValueError(f"logit_bias id {i} is outside the vocabulary of {size}")
-                    dense[row, i] = b
-            arrays["logit_bias"] = dense
         if history is not None:
-            longest = max(16, *(len(ids) for ids in history))
+            longest = _bucket(max(len(ids) for ids in history), 32)
             ids = np.zeros((tall, longest), np.int32)
             lengths = np.zeros(tall, np.int32)
             for row, tokens in enumerate(history):
@@ -100,6 +95,17 @@ def _function(name: str, order: tuple[str, ...]) -> Callable[..., Any]:
     _declare_signature(call, parameters, reads_history, returns)
     declared = target(order=order, returns=returns, per_row=returns != "tokens", negative_temperature="invert", dialect="transformers")
     return declared(call)
+
+
+def _dense(name: str, given: Any, shape: tuple[int, int], size: int) -> np.ndarray:
+    """Return the addend of each token, 1 for a token that a list names."""
+    dense = np.zeros(shape, np.float32)
+    for row, tokens in enumerate(given):
+        for token in tokens:
+            if not 0 <= token < size:
+                raise ValueError(f"{name} names token {token}, outside the vocabulary of {size}")
+            dense[row, token] = tokens[token] if isinstance(tokens, dict) else 1.0
+    return dense
 
 
 def _bucket(n: int, least: int) -> int:

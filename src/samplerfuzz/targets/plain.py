@@ -123,8 +123,9 @@ class PlainTarget:
         arguments: dict[str, Any] = {}
         for name in self.spec.parameters:
             value = case.parameters[name]
-            if name == "logit_bias":
-                arguments[name] = value if self.spec.per_row else dict(value[0])
+            if not parameter(name).is_number:
+                own = [type(row)(row) for row in value]
+                arguments[name] = own if self.spec.per_row else own[0]
                 continue
             kind = parameter(name).kind
             array = np.asarray(value, np.float64)
