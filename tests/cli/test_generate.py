@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from samplerfuzz.cli import main as cli
-from samplerfuzz.cli.decoding import ORDER, chain_of, describe, history_of, sample
+from samplerfuzz.cli.decoding import ORDER, breaking, chain_of, describe, history_of, sample
 from samplerfuzz.cli.generate import command as generate_command
 from samplerfuzz.core.registry import technique
 from samplerfuzz.llama.load_tokenizer import load_tokenizer
@@ -95,16 +95,54 @@ def test_what_describe_says_of_a_small_row():
     assert (float(step.log_ratio[0]), int(step.argmin[0]), int(step.argmax[0]), int(step.kept[0])) == (3.0, 0, 2, 3)
 
 
+OFF = {technique(name).parameters[0].name: technique(name).parameters[0].neutral for name in ORDER}
+
+
 def test_the_history_grows_by_what_is_drawn():
     import jax
 
-    state = history_of([[1, 2, 3], [4]], 2)
-    off = {"top_k": 0, "top_p": 1, "min_p": 0, "typical_p": 1, "top_n_sigma": 0, "repetition_penalty": 1}
-    chain = chain_of({**off, "temperature": 0.0, "presence_penalty": 0.0, "frequency_penalty": 0.0})
+    chain = chain_of({**OFF, "temperature": 0.0})
+    state = chain.begin(history_of([[1, 2, 3], [4]], 2))
     tokens, state, _ = sample(chain, jax.random.key(0), jnp.array([[0.0, 9.0], [9.0, 0.0]]), state)
     assert tokens.tolist() == [1, 0]
     assert [row[:length] for row, length in zip(state.history.tolist(), state.lengths.tolist(), strict=True)] == [[1, 2, 3, 1], [4, 0]]
     assert state.lengths.tolist() == [4, 2]
+    assert state.prompt_lengths.tolist() == [3, 1]
+
+
+def test_what_a_chain_remembers_lives_in_the_loop_a_row_at_a_time():
+    import jax
+
+    from samplerfuzz import llama
+    from samplerfuzz.llama.load import load_model
+
+    model, _ = load_model(find("tiny").path)
+    remembering = {"mirostat_tau": 2.0, "mirostat_eta": 0.5, "mirostat": 2, "adaptive_target": 0.4, "adaptive_decay": 0.7}
+    chain = chain_of({**OFF, **remembering, "dry_multiplier": 1.0})
+
+    def generated(prompts):
+        state = chain.begin(history_of(prompts, 8))
+        return llama.generate(
+            model, prompts, sample=sample, sampler_params=chain, sampler_state=state, key=jax.random.key(1), max_new_tokens=8
+        )
+
+    prompts = [TOKENIZER.encode(PROMPT), TOKENIZER.encode("Anna")]
+    together, alone = generated(prompts), generated(prompts[:1])
+    assert together.rows()[0] == alone.rows()[0]
+    assert set(together.state.memory) == {"mirostat", "adaptive_p"}
+    for name, memory in together.state.memory.items():
+        both, one = jax.tree.leaves(memory)[0], jax.tree.leaves(alone.state.memory[name])[0]
+        np.testing.assert_allclose(both[0], one[0], rtol=1e-4)
+        assert both[0] != both[1]
+
+
+def test_a_breaker_is_every_token_that_contains_the_text():
+    mask = breaking(TOKENIZER, ["fox", "\n"], TOKENIZER.vocab_size + 3)
+    named = [
+        token for token in range(TOKENIZER.vocab_size) if b"fox" in TOKENIZER.token_bytes(token) or b"\n" in TOKENIZER.token_bytes(token)
+    ]
+    assert np.flatnonzero(mask).tolist() == named
+    assert named
 
 
 def test_one_compilation_serves_every_value(rows):
@@ -117,12 +155,11 @@ def test_one_compilation_serves_every_value(rows):
 
 
 def test_only_what_is_not_neutral_is_in_the_chain():
-    names = [parameter.name for parameter in generate_command.params if parameter.name in ORDER]
-    neutral = {name: technique(name).parameters[0].neutral for name in ORDER}
-    assert sorted(names) == sorted(ORDER)
-    assert len(chain_of(neutral).stages) == 1
-    for name in ORDER:
-        assert len(chain_of({**neutral, name: 0.5}).stages) == (1 if name == "temperature" else 2)
+    options = {parameter.name for parameter in generate_command.params}
+    assert options >= set(OFF)
+    assert len(chain_of(OFF).stages) == 1
+    for name in OFF:
+        assert len(chain_of({**OFF, name: 0.5}).stages) == (1 if name == "temperature" else 2)
 
 
 def test_a_batch_file_gives_a_row_a_line(run, rows, tmp_path):

@@ -75,6 +75,16 @@ def _option(name: str, kind: click.ParamType, default: float, text: str) -> Any:
 @_option("--repetition-penalty", _Real(0, positive=True), 1.0, "Of tokens seen, the prompt's included.")
 @_option("--presence-penalty", _Real(), 0.0, "Subtracted from tokens seen.")
 @_option("--frequency-penalty", _Real(), 0.0, "Subtracted for every time seen.")
+@_option("--dry-multiplier", _Real(), 0.0, "DRY: price of a token that makes a repetition longer; 0: off.")
+@_option("--dry-base", _Real(1), 1.75, "DRY: growth of the price a token.")
+@_option("--dry-allowed-length", click.IntRange(min=1), 2, "DRY: the longest repetition without a price.")
+@_option("--dry-penalty-last-n", click.IntRange(min=-1), -1, "DRY: tokens looked at; -1: all.")
+@click.option("--dry-sequence-breaker", "breakers", metavar="TEXT", multiple=True, help="DRY: ends a repetition; may be given again.")
+@_option("--adaptive-target", _Real(-1, 1), -1.0, "Adaptive-p: probability that tokens are to have; negative: off.")
+@_option("--adaptive-decay", _Real(0, 0.99), 0.9, "Adaptive-p: weight of a token against the next one.")
+@_option("--mirostat-tau", _Real(0, positive=True), 100.0, "Mirostat: surprise that tokens are to have, in bits; 100: off.")
+@_option("--mirostat-eta", _Real(0), 0.1, "Mirostat: how fast its bound moves.")
+@_option("--mirostat", click.IntRange(1, 2), 2, "Mirostat: the version.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=None, help="Default: random, printed.")
 @click.option("--max-new-tokens", type=click.IntRange(min=1), default=64, show_default=True, help="Stop after so many.")
 @click.option("--batch-file", type=click.Path(dir_okay=False, path_type=Path), default=None, help="One prompt a line, instead of PROMPT.")
@@ -83,7 +93,8 @@ def _option(name: str, kind: click.ParamType, default: float, text: str) -> Any:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a prompt: ids, text, and every step in numbers.")
 def command(
-    model: str, prompt: str | None, seed: int | None, max_new_tokens: int, batch_file: Path | None, dtype: str, as_json: bool, **sampling: float
+    model: str, prompt: str | None, seed: int | None, max_new_tokens: int, batch_file: Path | None, dtype: str, as_json: bool,
+    breakers: tuple[str, ...], **sampling: float,
 ) -> None:  # fmt: skip
     """Continue PROMPT with MODEL, a name of `samplerfuzz models ls` or a path; PROMPT - reads standard input.
 
@@ -103,7 +114,7 @@ def command(
         ids.extend([] if ids or tokenizer.bos_id is None else [tokenizer.bos_id])
     chosen = secrets.randbelow(2**32) if seed is None else seed
     begin = time.monotonic()
-    pieces = _decode(path, dtype, encoded, tokenizer, chosen, max_new_tokens, sampling)
+    pieces = _decode(path, dtype, encoded, tokenizer, chosen, max_new_tokens, sampling, breakers)
     if as_json:
         emitted = _print_json(pieces, prompts, encoded, tokenizer, chosen, sampling)
     elif len(prompts) == 1:
@@ -128,21 +139,24 @@ def _prompts(prompt: str | None, batch_file: Path | None) -> list[str]:
 
 
 def _decode(
-    path: Path, dtype: str, prompts: list[list[int]], tokenizer: Tokenizer, seed: int, count: int, sampling: dict[str, float]
+    path: Path, dtype: str, prompts: list[list[int]], tokenizer: Tokenizer, seed: int, count: int, sampling: dict[str, float],
+    breakers: tuple[str, ...],
 ) -> Iterator[Generated]:  # fmt: skip
     import jax
 
-    from samplerfuzz.cli.decoding import chain_of, history_of, sample
+    from samplerfuzz.cli.decoding import breaking, chain_of, history_of, sample
     from samplerfuzz.llama.decoding import stream
     from samplerfuzz.llama.load import load_model
 
     model, _ = load_model(path, dtype=dtype)
+    broken = {"dry_sequence_breakers": breaking(tokenizer, breakers, model.config.vocab_size)} if breakers else {}
+    chain = chain_of({**sampling, **broken})
     return stream(
         model,
         prompts,
         sample=sample,
-        sampler_params=chain_of(sampling),
-        sampler_state=history_of(prompts, count),
+        sampler_params=chain,
+        sampler_state=chain.begin(history_of(prompts, count)),
         key=jax.random.key(seed),
         max_new_tokens=count,
         eos_ids=tokenizer.eos_ids,
