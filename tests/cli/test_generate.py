@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from samplerfuzz.cli import main as cli
-from samplerfuzz.cli.decoding import chain_of, describe, history_of, sample
+from samplerfuzz.cli.decoding import breaking, chain_of, describe, history_of, sample
 from samplerfuzz.cli.generate import command as generate_command
 from samplerfuzz.cli.sampling import offered
 from samplerfuzz.core.registry import load
@@ -100,11 +100,48 @@ def test_what_describe_says_of_a_small_row():
 def test_the_history_grows_by_what_is_drawn():
     import jax
 
-    state = history_of([[1, 2, 3], [4]], 2)
-    tokens, state, _ = sample(chain_of({"temperature": 0.0}), jax.random.key(0), jnp.array([[0.0, 9.0], [9.0, 0.0]]), state)
+    chain = chain_of({"temperature": 0.0})
+    state = chain.begin(history_of([[1, 2, 3], [4]], 2))
+    tokens, state, _ = sample(chain, jax.random.key(0), jnp.array([[0.0, 9.0], [9.0, 0.0]]), state)
     assert tokens.tolist() == [1, 0]
     assert [row[:length] for row, length in zip(state.history.tolist(), state.lengths.tolist(), strict=True)] == [[1, 2, 3, 1], [4, 0]]
     assert state.lengths.tolist() == [4, 2]
+    assert state.prompt_lengths.tolist() == [3, 1]
+
+
+def test_what_a_chain_remembers_lives_in_the_loop_a_row_at_a_time():
+    import jax
+
+    from samplerfuzz import llama
+    from samplerfuzz.llama.load import load_model
+
+    model, _ = load_model(find("tiny").path)
+    remembering = {"mirostat_tau": 2.0, "mirostat_eta": 0.5, "mirostat": 2, "adaptive_target": 0.4, "adaptive_decay": 0.7}
+    chain = chain_of({**remembering, "dry_multiplier": 1.0, "dry_base": 1.75, "dry_allowed_length": 2})
+
+    def generated(prompts):
+        state = chain.begin(history_of(prompts, 8))
+        return llama.generate(
+            model, prompts, sample=sample, sampler_params=chain, sampler_state=state, key=jax.random.key(1), max_new_tokens=8
+        )
+
+    prompts = [TOKENIZER.encode(PROMPT), TOKENIZER.encode("Anna")]
+    together, alone = generated(prompts), generated(prompts[:1])
+    assert together.rows()[0] == alone.rows()[0]
+    assert set(together.state.memory) == {"mirostat", "adaptive_p"}
+    for name, memory in together.state.memory.items():
+        both, one = jax.tree.leaves(memory)[0], jax.tree.leaves(alone.state.memory[name])[0]
+        np.testing.assert_allclose(both[0], one[0], rtol=1e-4)
+        assert both[0] != both[1]
+
+
+def test_a_breaker_is_every_token_that_contains_the_text():
+    mask = breaking(TOKENIZER, ["fox", "\n"], TOKENIZER.vocab_size + 3)
+    named = [
+        token for token in range(TOKENIZER.vocab_size) if b"fox" in TOKENIZER.token_bytes(token) or b"\n" in TOKENIZER.token_bytes(token)
+    ]
+    assert np.flatnonzero(mask).tolist() == named
+    assert named
 
 
 def test_one_compilation_serves_every_value(rows):
@@ -118,7 +155,7 @@ def test_one_compilation_serves_every_value(rows):
 
 def test_every_technique_that_numbers_describe_has_its_options():
     names = {option.name for option in generate_command.params}
-    assert {parameter.name for item in offered() for parameter in item.parameters} <= names
+    assert {parameter.name for item in offered() for parameter in item.parameters if parameter.is_number} <= names
     assert all(option.help.strip(".") for option in generate_command.params if isinstance(option, click.Option))
 
 
@@ -129,7 +166,8 @@ def test_only_what_is_not_neutral_is_in_the_chain(item):
     first = item.parameters[0]
     value = first.common[0] if first.common[0] != first.neutral else first.common[1]
     owns_the_temperature = "temperature" in {p.name for p in item.parameters}
-    chain = chain_of({**neutral, first.name: min(value, 9)})
+    usual = {p.name: p.usual for p in item.parameters if p.usual is not None}
+    chain = chain_of({**neutral, **usual, first.name: min(value, 9)})
     assert len(chain.stages) == (1 if owns_the_temperature else 2)
     assert type(load(item.sampler)(**{first.name: 1.0})) in map(type, chain.stages)
 

@@ -43,7 +43,7 @@ def _inside(name, given, logits):
         low, high = parameter(key).meaning
         if parameter(key).is_number:
             exact = value.astype(np.float64)
-            given[key] = np.where((exact >= low) & (exact <= high), value, np.float32(parameter(key).neutral))
+            given[key] = np.where((exact >= low) & (exact <= high), value, np.float32(parameter(key).switched_off(SIZE)))
     emptied = np.isneginf(np.asarray(samplers.apply([name], given, logits, **HISTORY))).all(-1)
     for key, value in given.items():
         if parameter(key).kind == "ids":

@@ -75,6 +75,22 @@ GOLDEN = [
     ("typical_p", {"typical_p": 0.1, "min_tokens_to_keep": 2}, logs(0.4, 0.2, 0.2, 0.2), logs(0, 0.2, 0.2, 0.2)),
     ("xtc", {"xtc_threshold": 0.25, "min_tokens_to_keep": 3}, logs(0.5, 0.3, 0.2), logs(0.5, 0.3, 0.2)),
     ("xtc", {"xtc_threshold": 0.25, "min_tokens_to_keep": 2}, logs(0.5, 0.3, 0.2), logs(0, 0.3, 0.2)),
+    # the newest token also stands before it, followed by itself: L = 1
+    ("dry", {"dry_multiplier": 0.5, "dry_base": 2.0, "dry_allowed_length": 1}, [2.0, -2.0, 1.0], [2.0, -2.5, 1.0]),
+    ("dry", {"dry_multiplier": 0.5, "dry_base": 2.0, "dry_allowed_length": 2}, [2.0, -2.0, 1.0], [2.0, -2.0, 1.0]),
+    ("dry", {"dry_multiplier": 0.5, "dry_base": 2.0, "dry_allowed_length": 1, "dry_penalty_last_n": 1}, [2.0, -2.0, 1.0], [2.0, -2.0, 1.0]),
+    # μ = 2 bits
+    ("mirostat", {"mirostat_tau": 1.0}, logs(0.5, 0.25, 0.125, 0.125), logs(0.5, 0.25, 0, 0)),
+    ("mirostat", {"mirostat_tau": 0.1}, logs(0.25, 0.75), logs(0, 0.75)),
+    ("mirostat", {"mirostat_tau": 0.1, "mirostat": 0}, logs(0.25, 0.75), logs(0.25, 0.75)),
+    # s = 1, so k = 2^μ / ln 2, which is 1.7 and 2.04
+    ("mirostat", {"mirostat_tau": 0.1, "mirostat": 1}, logs(0.5, 0.25, 0), logs(0.5, 0, 0)),
+    ("mirostat", {"mirostat_tau": 0.25, "mirostat": 1}, logs(0.5, 0.25, 0), logs(0.5, 0.25, 0)),
+    # s = 0: k is without bound where 2^μ > N − 1
+    ("mirostat", {"mirostat_tau": 0.55, "mirostat": 1}, [1.0, 1.0, 1.0], [1.0, 1.0, 1.0]),
+    # d = 5/3 and 0: 5 − 10·(25/9)/(8/3)
+    ("adaptive_p", {"adaptive_target": 0.25}, logs(0.75, 0.25, 0), [5 - 125 / 12, 5.0, -INF]),
+    ("adaptive_p", {"adaptive_target": -1.0}, logs(0.75, 0.25, 0), logs(0.75, 0.25, 0)),
     ("logit_bias", {"logit_bias": np.array([0.0, 3.0, 5.0], np.float32)}, [1.0, 1.0, -INF], [1.0, 4.0, -INF]),
 ]
 

@@ -107,7 +107,7 @@ class Generator:
         if self.inputs & {"history", "prompt", "output"}:
             # mostly short; now and then longer than any window or table one would think of
             lengths = np.where(rng.random(rows) < 0.9, rng.integers(0, 9, rows), rng.integers(0, _LONG_HISTORY, rows))
-            history = [rng.integers(0, size, n) for n in lengths]
+            history = [_looping(rng, size) if rng.random() < 0.3 else rng.integers(0, size, n) for n in lengths]
             if strategy == "edge":
                 history = [np.append(ids, rng.choice([size, size + 5, -1])) if rng.random() < 0.3 else ids for ids in history]
             extra["history"] = tuple(history)
@@ -147,3 +147,12 @@ class Generator:
 def _repeated(made: Any) -> Any:
     """Return the first row's value for all rows."""
     return made[:1] * len(made) if isinstance(made, list) else np.repeat(made[:1], len(made))
+
+
+def _looping(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Return a history of a few tokens that repeats itself, with a slip here and there."""
+    few = min(size, 5)
+    loop = rng.integers(0, few, rng.integers(1, 5))
+    ids = np.tile(loop, 24)[: rng.integers(1, 25)]
+    slips = rng.random(len(ids)) < rng.choice([0.0, 0.15])
+    return np.where(slips, rng.integers(0, few, len(ids)), ids)

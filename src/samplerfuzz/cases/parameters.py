@@ -45,6 +45,9 @@ def _some_ids(rng: np.random.Generator, size: int) -> list[int]:
     few = min(size, int(rng.integers(1, 5)))
     count = int(rng.choice([few, max(1, size - few), int(rng.integers(1, size + 1))]))
     ids = [int(i) for i in rng.permutation(size)[:count]]
+    if rng.random() < 0.25:
+        # histories that loop are made of the first few ids
+        ids = [int(i) for i in rng.permutation(min(size, 5))[: rng.integers(1, 3)]]
     return [*ids, ids[0]] if rng.random() < 0.2 else ids
 
 

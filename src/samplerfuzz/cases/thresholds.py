@@ -47,6 +47,7 @@ PROPORTIONAL: dict[str, Thresholds] = {
     "ratio": lambda p: p / np.maximum(p[:, :1], 1e-300),
     "ratio to the square": lambda p: p / np.maximum(p[:, :1] ** 2, 1e-300),
     "probability below the entropy": _below_the_entropy,
+    "half surprise": lambda p: -np.log2(np.maximum(p, 1e-30)) / 2,
 }
 ADDITIVE: dict[str, Thresholds] = {
     "mass": lambda p: np.cumsum(p, -1),

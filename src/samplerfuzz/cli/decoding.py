@@ -6,8 +6,9 @@ values of one set of stages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,9 @@ from samplerfuzz import samplers
 from samplerfuzz.cli.sampling import offered
 from samplerfuzz.core.registry import Parameter, opened_by, parameter, technique
 from samplerfuzz.llama.prompts import bucket
+
+if TYPE_CHECKING:
+    from samplerfuzz.llama.tokenizer import Tokenizer
 
 TEMPERATURE = parameter("temperature")
 
@@ -34,14 +38,15 @@ class Step:
 
 
 def history_of(prompts: list[list[int]], room: int) -> samplers.State:
-    """Return the state that holds `prompts` and has room for that many tokens more: the penalties read both."""
+    """Return the state that holds `prompts` and has room for that many tokens more: the penalties read both. A chain has yet to begin it."""
     tokens = np.zeros((len(prompts), bucket(bucket(max(map(len, prompts))) + room)), np.int32)
     for row, prompt in enumerate(prompts):
         tokens[row, : len(prompt)] = prompt
-    return samplers.State(jnp.asarray(tokens), jnp.asarray([len(prompt) for prompt in prompts], jnp.int32))
+    lengths = jnp.asarray([len(prompt) for prompt in prompts], jnp.int32)
+    return samplers.State(jnp.asarray(tokens), lengths, lengths)
 
 
-def chain_of(sampling: Mapping[str, float]) -> samplers.Chain:
+def chain_of(sampling: Mapping[str, Any]) -> samplers.Chain:
     """Return the chain of `sampling` in the registry's order: temperature, and every stage that a parameter opens which is not neutral.
 
     What is left out is neutral, and so is what stays at its neutral value: a filter that spares nothing is compiled without sparing.
@@ -54,15 +59,25 @@ def chain_of(sampling: Mapping[str, float]) -> samplers.Chain:
     return samplers.build(order, given)
 
 
-def _is_set(parameter: Parameter, sampling: Mapping[str, float]) -> bool:
-    return sampling.get(parameter.name, parameter.neutral) != parameter.neutral
+def _is_set(parameter: Parameter, sampling: Mapping[str, Any]) -> bool:
+    value = sampling.get(parameter.name, parameter.neutral)
+    return bool(np.any(value)) if isinstance(value, np.ndarray) else value != parameter.neutral
+
+
+def breaking(tokenizer: Tokenizer, texts: Sequence[str], vocabulary: int) -> np.ndarray:
+    """Return which of the model's tokens contain one of the texts, bool [V]: the sequence breakers of DRY."""
+    wanted = [text.encode() for text in texts]
+    mask = np.zeros(vocabulary, bool)
+    for token in range(min(tokenizer.vocab_size, vocabulary)):
+        mask[token] = any(text in tokenizer.token_bytes(token) for text in wanted)
+    return mask
 
 
 def sample(chain: samplers.Chain, key: jax.Array, logits: jax.Array, state: samplers.State) -> tuple[jax.Array, samplers.State, Step]:
     """Apply the chain to the logits `[B, V]` and draw: the `sample` of `samplerfuzz.llama.decoding`."""
-    final, _, _ = chain(logits, state)
+    final, _, infos = chain(logits, state)
     tokens, _ = samplers.draw(key, final)
-    return tokens, state.append(tokens), describe(logits, final)
+    return tokens, chain.accept(state, tokens, infos), describe(logits, final)
 
 
 def describe(logits: jax.Array, final: jax.Array) -> Step:

@@ -76,6 +76,8 @@ def _technique(item: Technique) -> str:
 
 
 def _parameter(parameter: Parameter) -> str:
+    if parameter.kind == "ids":
+        return f"  {parameter.name:<20} list of token ids; an empty one switches it off"
     low, high = parameter.common
     domain = f"{low:g} to {'the size of the vocabulary' if high == float('inf') else format(high, 'g')}"
     neutral = "cannot be switched off" if parameter.neutral is None else f"{parameter.neutral:g} switches it off"

@@ -42,6 +42,7 @@ token, the more probable, and -0.001 emits the least likely of those allowed.
 @click.argument("model")
 @click.argument("prompt", required=False)
 @sampling_options
+@click.option("--dry-sequence-breaker", "breakers", metavar="TEXT", multiple=True, help="DRY: ends a repetition; may be given again.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=None, help="Default: random, printed.")
 @click.option("--max-new-tokens", type=click.IntRange(min=1), default=64, show_default=True, help="Stop after so many.")
 @click.option("--batch-file", type=click.Path(dir_okay=False, path_type=Path), default=None, help="One prompt a line, instead of PROMPT.")
@@ -50,7 +51,8 @@ token, the more probable, and -0.001 emits the least likely of those allowed.
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a prompt: ids, text, and every step in numbers.")
 def command(
-    model: str, prompt: str | None, seed: int | None, max_new_tokens: int, batch_file: Path | None, dtype: str, as_json: bool, **sampling: float
+    model: str, prompt: str | None, seed: int | None, max_new_tokens: int, batch_file: Path | None, dtype: str, as_json: bool,
+    breakers: tuple[str, ...], **sampling: float,
 ) -> None:  # fmt: skip
     """Continue PROMPT with MODEL, a name of `samplerfuzz models ls` or a path; PROMPT - reads standard input.
 
@@ -70,7 +72,7 @@ def command(
         ids.extend([] if ids or tokenizer.bos_id is None else [tokenizer.bos_id])
     chosen = secrets.randbelow(2**32) if seed is None else seed
     begin = time.monotonic()
-    pieces = _decode(path, dtype, encoded, tokenizer, chosen, max_new_tokens, sampling)
+    pieces = _decode(path, dtype, encoded, tokenizer, chosen, max_new_tokens, sampling, breakers)
     if as_json:
         emitted = _print_json(pieces, prompts, encoded, tokenizer, chosen, sampling)
     elif len(prompts) == 1:
@@ -95,21 +97,24 @@ def _prompts(prompt: str | None, batch_file: Path | None) -> list[str]:
 
 
 def _decode(
-    path: Path, dtype: str, prompts: list[list[int]], tokenizer: Tokenizer, seed: int, count: int, sampling: dict[str, float]
+    path: Path, dtype: str, prompts: list[list[int]], tokenizer: Tokenizer, seed: int, count: int, sampling: dict[str, float],
+    breakers: tuple[str, ...],
 ) -> Iterator[Generated]:  # fmt: skip
     import jax
 
-    from samplerfuzz.cli.decoding import chain_of, history_of, sample
+    from samplerfuzz.cli.decoding import breaking, chain_of, history_of, sample
     from samplerfuzz.llama.decoding import stream
     from samplerfuzz.llama.load import load_model
 
     model, _ = load_model(path, dtype=dtype)
+    broken = {"dry_sequence_breakers": breaking(tokenizer, breakers, model.config.vocab_size)} if breakers else {}
+    chain = chain_of({**sampling, **broken})
     return stream(
         model,
         prompts,
         sample=sample,
-        sampler_params=chain_of(sampling),
-        sampler_state=history_of(prompts, count),
+        sampler_params=chain,
+        sampler_state=chain.begin(history_of(prompts, count)),
         key=jax.random.key(seed),
         max_new_tokens=count,
         eos_ids=tokenizer.eos_ids,

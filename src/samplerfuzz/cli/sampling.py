@@ -37,15 +37,15 @@ class _Real(click.ParamType):
 
 
 def offered() -> list[Technique]:
-    """Return the techniques that numbers alone describe, in the order of their stages; a coin would need a key a step."""
-    return [item for item in TECHNIQUES.values() if not item.coin and all(p.is_number for p in item.parameters)]
+    """Return the techniques that a number opens, in the order of their stages; a coin would need a key a step."""
+    return [item for item in TECHNIQUES.values() if not item.coin and item.parameters[0].is_number]
 
 
 def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command an option for every parameter of every technique that is offered."""
     options: dict[str, Callable[..., Any]] = {}
     for item in offered():
-        for parameter in item.parameters:
+        for parameter in filter(lambda p: p.is_number, item.parameters):
             options.setdefault(parameter.name, _option(parameter, parameter.summary or item.summary))
     for option in reversed(options.values()):
         command = option(command)
@@ -60,5 +60,6 @@ def _option(parameter: Parameter, text: str) -> Callable[..., Any]:
     kind: click.ParamType = _Real(low, high)
     if parameter.kind == "integer":
         kind = click.IntRange(int(low), 2**31 - 1 if high == math.inf else int(high))
-    default = parameter.neutral if isinstance(kind, _Real) else int(parameter.neutral or 0)
+    default = parameter.neutral if parameter.usual is None else parameter.usual
+    default = default if default is None or isinstance(kind, _Real) else int(default)
     return click.option(name, type=kind, default=default, show_default=True, help=help_text)

@@ -35,6 +35,7 @@ class Parameter:
       domain: closed range of what a person may ask for; None: `common` and the neutral value.
       beside: what a row's own thresholds are made of, so that values can be placed beside them (`samplerfuzz.cases.thresholds`);
         "" for nothing.
+      usual: what people give with its technique, where it has no neutral value.
       quiet: how often an ordinary case leaves it neutral.
       summary: what it means, where the technique's own summary does not say it.
     """
@@ -47,6 +48,7 @@ class Parameter:
     meaning: tuple[float, float] = (-_LARGEST, _LARGEST)
     domain: tuple[float, float] | None = None
     beside: str = ""
+    usual: float | None = None
     quiet: float = 0.15
     summary: str = ""
 
@@ -64,10 +66,12 @@ class Parameter:
         return min(self.common[0], neutral), max(self.common[1], neutral)
 
     def switched_off(self, vocabulary: int) -> Any:
-        """Return a value that does nothing and, where there is one, lies in the common domain; None where there is none."""
+        """Return a value that does nothing and, where there is one, lies in the common domain; an ordinary one where nothing does nothing."""
         if not self.is_number:
             return {} if self.kind == "bias" else [] if self.neutral is None else list(range(vocabulary))
-        inside = self.neutral is not None and self.common[0] <= self.neutral <= self.common[1]
+        if self.neutral is None:
+            return self.common[0] if self.usual is None else self.usual
+        inside = self.common[0] <= self.neutral <= self.common[1]
         return float(vocabulary) if not inside and self.kind == "integer" and self.common[1] == inf else self.neutral
 
 
@@ -77,11 +81,13 @@ class Technique:
 
     Attributes:
       name: the stage name, as it stands in a target's `order`.
-      parameters: its parameters; the first one decides whether the stage is present. Every filter reads `min_tokens_to_keep`.
+      parameters: its parameters; the first one decides whether the stage is present. Every filter without memory reads
+        `min_tokens_to_keep`.
       sampler: "module:attribute" of the JAX stage constructor (keyword arguments: the parameter names).
       oracle: "module:attribute" of its float64 twin.
       filters: whether it removes tokens by their place in the distribution and changes no logit of those that stay.
       reads_history: whether it needs the tokens so far.
+      remembers: whether it carries a state of its own from step to step.
       shift_invariant: whether adding a constant to a row changes nothing.
       coin: the parameter that is the probability of a coin the technique tosses, or "".
       summary: one line for `samplerfuzz ls` and `explain`.
@@ -93,6 +99,7 @@ class Technique:
     oracle: str
     filters: bool = False
     reads_history: bool = False
+    remembers: bool = False
     shift_invariant: bool = True
     coin: str = ""
     summary: str = ""
@@ -102,7 +109,8 @@ def _technique(name: str, *parameters: Parameter, module: str = "", **traits: An
     module = module or name
     return Technique(
         name=name,
-        parameters=(*parameters, _KEEP) if traits.get("filters") else parameters,
+        # what a filter ranks changes from step to step where it remembers: it has a policy of its own
+        parameters=(*parameters, _KEEP) if traits.get("filters") and not traits.get("remembers") else parameters,
         sampler=f"samplerfuzz.samplers.{module}:{name}",
         oracle=f"samplerfuzz.oracle.{module}:{name}",
         **traits,
@@ -125,6 +133,7 @@ TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
     _technique("repetition_penalty", _p("repetition_penalty", 1, 2, 1, 0.5, 1e-6, 1e6, 0, -1, meaning=(_LEAST, _LARGEST), domain=(_LEAST, _LARGEST)), _WINDOW, module="penalties", reads_history=True, shift_invariant=False, summary="seen tokens: positive logits divided, the others multiplied"),
     _technique("presence_penalty", _p("presence_penalty", -2, 2, 0, 100, -100, domain=(-_LARGEST, _LARGEST)), _WINDOW, module="penalties", reads_history=True, summary="seen tokens: minus a constant"),
     _technique("frequency_penalty", _p("frequency_penalty", -2, 2, 0, 100, -100, domain=(-_LARGEST, _LARGEST)), _WINDOW, module="penalties", reads_history=True, summary="seen tokens: minus a constant a time"),
+    _technique("dry", _p("dry_multiplier", 0, 5, 0, 100, -1, meaning=(0, _LARGEST), domain=(0, _LARGEST)), _p("dry_base", 1, 4, None, 0, 0.5, 1e6, 1e30, meaning=(1, _LARGEST), domain=(1, _LARGEST), usual=1.75, summary="how the price grows with a token more"), _p("dry_allowed_length", 1, 8, None, 0, -1, 64, kind="integer", meaning=(1, _LARGEST), domain=(1, inf), usual=2, summary="the longest repetition without a price"), _p("dry_penalty_last_n", 1, 64, -1, 0, 2, kind="integer", meaning=(-1, _LARGEST), domain=(-1, inf), summary="how many of the newest tokens DRY sees; -1: all"), _p("dry_sequence_breakers", 0, 0, None, kind="ids"), reads_history=True, summary="tokens that would lengthen a repetition: minus a price that grows with its length"),
     _technique("temperature", _TEMPERATURE, summary="divide the logits; 0 is greedy, negative inverts"),
     _technique("dynatemp", _p("dynatemp_range", 0, 2, 0, 1e-6, 10, 1e9, -1, domain=(0, _LARGEST)), _p("dynatemp_exponent", 0.1, 5, 1, 0, 1e-3, 100, meaning=(0, _LARGEST), quiet=0.4, summary="how steeply the temperature follows the entropy"), _TEMPERATURE, summary="divide by a temperature that follows the entropy, within a range of the one given"),
     _technique("smoothing", _p("smoothing_factor", 0, 10, 0, 1e-6, 1e9, -1, meaning=(0, _LARGEST), domain=(0, _LARGEST)), _p("smoothing_curve", 1, 3, 1, 10, 0, -1, meaning=(1, 10), domain=(1, 10), quiet=0.4, summary="the share of the cube: 1 none, 3 all"), summary="bend the logits below the maximum by a square and a cube"),
@@ -141,6 +150,8 @@ TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
     _technique("p_less", _p("p_less", 0, 1, 0, kind="switch", meaning=(0, 1)), filters=True, summary="keep what has at least the probability that two draws agree"),
     _technique("p_less_norm", _p("p_less_norm", 0, 1, 0, kind="switch", meaning=(0, 1)), module="p_less", filters=True, summary="p-less, relaxed by the agreement of chance"),
     _technique("xtc", _p("xtc_threshold", 0.01, 1, 1, 0, 0.5, -1, 2, meaning=(0, 1), beside="probability"), _p("xtc_probability", 0, 1, 0, -1, 2, meaning=(0, 1)), filters=True, coin="xtc_probability", summary="sometimes remove all top choices but the least probable"),
+    _technique("mirostat", _p("mirostat_tau", 0.5, 10, 100, 0, 0.01, 3, -1, meaning=(0, _LARGEST), beside="half surprise"), _p("mirostat_eta", 0.01, 1, None, 0, 10, -1, meaning=(0, _LARGEST), domain=(0, _LARGEST), usual=0.1, summary="how fast the bound of mirostat moves"), _p("mirostat", 1, 2, 0, 3, kind="integer", meaning=(0, 2), usual=2, summary="the version of mirostat, 1 or 2; 0: off"), filters=True, remembers=True, summary="bound the surprise of a token so that the text has the surprise asked for"),
+    _technique("adaptive_p", _p("adaptive_target", 0, 1, -1, -0.5, 2, meaning=(-_LARGEST, 1)), _p("adaptive_decay", 0, 0.99, None, 1, 0.999, -1, meaning=(0, 0.99), usual=0.9, summary="weight of a token against the next one in the mean"), remembers=True, summary="prefer tokens near a target probability, steering their mean towards it"),
 )}
 # fmt: on
 

@@ -85,7 +85,7 @@ def _fewer_tokens(case: Case) -> Iterator[Case]:
 
 
 def _columns(case: Case, keep: np.ndarray) -> Case:
-    named = case.history is not None or "logit_bias" in case.parameters
+    named = case.history is not None or not all(parameter(name).is_number for name in case.parameters)
     place = {int(old): new for new, old in enumerate(keep)} if named else {}
     offset = len(keep) - case.vocabulary
 

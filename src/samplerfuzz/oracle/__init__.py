@@ -1,7 +1,7 @@
 """The reference: what every correct sampler keeps, what none may emit, and the exact distribution. NumPy float64, no JAX."""
 
 from samplerfuzz.oracle.belief import Belief, Precision, precision
-from samplerfuzz.oracle.chain import believe
+from samplerfuzz.oracle.chain import Memories, believe, remember
 from samplerfuzz.oracle.conventions import Reading, readings
 from samplerfuzz.oracle.history import History
 from samplerfuzz.oracle.verdicts import Verdicts, judge_distributions, judge_tokens
@@ -9,6 +9,7 @@ from samplerfuzz.oracle.verdicts import Verdicts, judge_distributions, judge_tok
 __all__ = [
     "Belief",
     "History",
+    "Memories",
     "Precision",
     "Reading",
     "Verdicts",
@@ -17,4 +18,5 @@ __all__ = [
     "judge_tokens",
     "precision",
     "readings",
+    "remember",
 ]

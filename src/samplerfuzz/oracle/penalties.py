@@ -25,7 +25,7 @@ def repetition_penalty(
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         changed = np.where(belief.z > 0, belief.z / r, belief.z * r)
         error = np.where(belief.z > 0, belief.error / np.abs(r), belief.error * np.abs(r))
-    return _moved(
+    return moved(
         belief,
         np.where(counts > 0, changed, belief.z),
         np.where(counts > 0, error, belief.error),
@@ -54,10 +54,11 @@ def frequency_penalty(
 def shift(belief: Belief, addend: np.ndarray) -> Belief:
     """Add `addend` [R, V] to the logits."""
     extra = 2 * belief.arithmetic.unit * np.abs(addend)
-    return _moved(belief, np.where(belief.possible, belief.z, 0) + addend, belief.error + extra, addend != 0)
+    return moved(belief, np.where(belief.possible, belief.z, 0) + addend, belief.error + extra, addend != 0)
 
 
-def _moved(belief: Belief, z: np.ndarray, error: np.ndarray, touched: np.ndarray) -> Belief:
+def moved(belief: Belief, z: np.ndarray, error: np.ndarray, touched: np.ndarray) -> Belief:
+    """Return the belief with new logits where `touched` [R, V], the rounding of the change included."""
     z = np.where(belief.possible, z, -np.inf)
     old = np.abs(np.where(belief.possible, belief.z, 0))
     with np.errstate(invalid="ignore", over="ignore"):

@@ -1,7 +1,7 @@
 """The samplers: one technique a file, in JAX, pure, every parameter traced. Importing this loads JAX.
 
 Every technique of the registry is here by its name: `samplers.chain(samplers.temperature(0.8), samplers.top_k(50))(logits, state)` gives
-logits, state and diagnostics; `samplers.draw(key, logits)` gives tokens; `samplers.apply(order, params, logits)` runs a chain given as data.
+logits, state and diagnostics, and its `accept` the next state; `samplers.draw(key, logits)` gives tokens; `samplers.apply(order, params, logits)` runs a chain given as data.
 """
 
 from typing import Any

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -32,6 +32,36 @@ class Chain:
             out, state, info = stage(out, state)
             infos.append(info)
         return in_dtype(out, given.dtype), state, tuple(infos)
+
+    def begin(self, state: State) -> State:
+        """Return the state with every stage's memory made afresh: before the first step, or to reset."""
+        rows = state.lengths.shape[0]
+        return replace(state, memory={stage.memory_name: stage.begin(rows) for stage in self.stages if stage.memory_name})
+
+    def accept(self, state: State, tokens: jax.Array, infos: tuple[Info, ...]) -> State:
+        """Return the state after one step: the tokens appended, every stage's memory brought up to date.
+
+        Args:
+          state: what the step was given; `begin` it once before the first step, so that its structure never changes.
+          tokens: int32 [B], what was taken; a negative one leaves its row's memory as it is.
+          infos: what calling the chain said of the step.
+
+        Example:
+          >>> import jax.numpy as jnp
+          >>> from samplerfuzz import samplers
+          >>> step = samplers.chain(samplers.mirostat(1.0, 0.5))
+          >>> state = step.begin(samplers.State(jnp.zeros((1, 4), jnp.int32), jnp.zeros(1, jnp.int32)))
+          >>> _, _, infos = step(jnp.log(jnp.array([[0.25, 0.25, 0.5]])), state)
+          >>> step.accept(state, jnp.array([1], jnp.int32), infos).memory["mirostat"]
+          Array([1.5], dtype=float32)
+        """
+        rows = state.lengths.shape[0]
+        memory = {
+            stage.memory_name: stage.accept(stage.recall(state, rows), tokens, info)
+            for stage, info in zip(self.stages, infos, strict=True)
+            if stage.memory_name
+        }
+        return replace(state.append(tokens), memory=memory)
 
 
 def chain(*stages: Stage | Chain) -> Chain:
@@ -82,7 +112,9 @@ def build(order: Sequence[str], params: Mapping[str, Any]) -> Chain:
     return chain(*stages)
 
 
-def apply(order: Sequence[str], params: Mapping[str, Any], logits: Any, *, history: Any = None, history_lengths: Any = None) -> jax.Array:
+def apply(
+    order: Sequence[str], params: Mapping[str, Any], logits: Any, *, history: Any = None, history_lengths: Any = None, prompt_lengths: Any = None
+) -> jax.Array:  # fmt: skip
     """Return the logits after the named chain, compiled once for each order and shape, whatever the values.
 
     Args:
@@ -91,6 +123,7 @@ def apply(order: Sequence[str], params: Mapping[str, Any], logits: Any, *, histo
       logits: [B, V] or [V].
       history: [B, T] int32, the tokens so far, padded at the end; None when no stage reads them.
       history_lengths: [B] int32; None when every row of `history` is full.
+      prompt_lengths: [B] int32, how many of those tokens are the prompt's; None when nothing asks.
 
     Returns:
       logits of the shape and dtype given, computed in float32, removed tokens −inf.
@@ -107,7 +140,7 @@ def apply(order: Sequence[str], params: Mapping[str, Any], logits: Any, *, histo
     if history is not None:
         ids = jnp.asarray(history, jnp.int32)
         lengths = jnp.full(ids.shape[:1], ids.shape[1], jnp.int32) if history_lengths is None else jnp.asarray(history_lengths, jnp.int32)
-        state = State(ids, lengths)
+        state = State(ids, lengths, None if prompt_lengths is None else jnp.asarray(prompt_lengths, jnp.int32))
     return _run(build(order, params), jnp.asarray(logits), state)
 
 

@@ -49,6 +49,13 @@ def below_max(z: jax.Array) -> jax.Array:
     return jnp.where(z == -jnp.inf, -jnp.inf, jnp.where(z == top, 0.0, z - top))
 
 
+def log_probability(z: jax.Array) -> jax.Array:
+    """Return ln softmax(z) for [B, V]; +inf entries share everything, masked ones have −inf, and an empty row has nothing but −inf."""
+    gap = below_max(z)
+    mass = row_sum(jnp.exp(gap))[:, None]
+    return gap - jnp.log(jnp.where(mass > 0, mass, 1.0))
+
+
 def half_difference(a: jax.Array, b: jax.Array) -> jax.Array:
     """Return a/2 − b/2, which is finite for any two finite numbers."""
     # without the barrier XLA writes (a − b)/2, which overflows

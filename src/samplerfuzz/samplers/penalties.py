@@ -1,12 +1,14 @@
 """Penalties on tokens that were seen: repetition, presence, frequency.
 
-repetition_penalty r: a seen token's z becomes z/r when z > 0 and z·r otherwise, once a distinct token (Keskar et al. 2019, arXiv 1909.05858, with the sign
-corrected). Not shift invariant by its definition, so it belongs before temperature. Neutral 1.
-presence_penalty a: a seen token's z becomes z − a. frequency_penalty b: z − b·(times seen). Both from the OpenAI API; before temperature. Neutral 0.
+repetition_penalty r: a seen token's z becomes z/r when z > 0 and z·r otherwise, once a distinct token (Keskar et al. 2019, arXiv
+1909.05858, with the sign corrected). Not shift invariant by its definition, so it belongs before temperature. Neutral 1.
+presence_penalty a: a seen token's z becomes z − a. frequency_penalty b: z − b·(times seen). Both from the OpenAI API; before
+temperature. Neutral 0.
 
-Seen: within the last `penalty_last_n` tokens of the history, prompt included; −1 (any negative number) the whole history, 0 off. What the caller does not want
-counted, the prompt say, it leaves out of the history. Ids outside the vocabulary are not counted. Domain: reals; a result
-beyond float32 becomes the largest finite number of its sign; an infinite logit stays as it is. No token is ever removed, so nothing can become empty.
+Seen: within the last `penalty_last_n` tokens of the history; −1 (any negative number) the whole history, 0 off. The prompt counts
+(llama.cpp, transformers) unless `count_prompt` is 0 (vLLM's presence and frequency): then of the window only what comes after
+`State.prompt_lengths` tokens. Ids outside the vocabulary are not counted. Domain: reals; a result beyond float32 becomes the largest
+finite number of its sign; an infinite logit stays as it is. No token is ever removed, so nothing can become empty.
 """
 
 from __future__ import annotations
@@ -18,11 +20,11 @@ import jax
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
-from samplerfuzz.core.errors import ParameterError
 from samplerfuzz.samplers.mass import ratio
 from samplerfuzz.samplers.parameter import column, integer, real, whole
 from samplerfuzz.samplers.pytree import pytree
 from samplerfuzz.samplers.stage import Info, Stage, State, finite
+from samplerfuzz.samplers.window import tokens_so_far, window_of
 
 
 @pytree
@@ -32,11 +34,12 @@ class RepetitionPenalty(Stage):
 
     penalty: Any
     last_n: Any
+    count_prompt: Any
 
     def process(self, z: jax.Array, state: State | None) -> tuple[jax.Array, Info]:
         """Scale the seen tokens toward −∞."""
         r = column("repetition_penalty", self.penalty, z.shape[0])
-        seen = counts(state, self.last_n, z, "repetition_penalty") > 0
+        seen = counts(state, self, z, "repetition_penalty") > 0
         scaled = jnp.where(z > 0, ratio(z, r), jnp.where(z == 0, 0.0, z * r))
         return jnp.where(seen, finite(scaled, z), z), {"seen": jnp.sum(seen, axis=-1, dtype=jnp.int32)}
 
@@ -48,10 +51,11 @@ class PresencePenalty(Stage):
 
     penalty: Any
     last_n: Any
+    count_prompt: Any
 
     def process(self, z: jax.Array, state: State | None) -> tuple[jax.Array, Info]:
         """Lower the seen tokens by a constant."""
-        seen = counts(state, self.last_n, z, "presence_penalty") > 0
+        seen = counts(state, self, z, "presence_penalty") > 0
         lowered = finite(z - column("presence_penalty", self.penalty, z.shape[0]), z)
         return jnp.where(seen, lowered, z), {"seen": jnp.sum(seen, axis=-1, dtype=jnp.int32)}
 
@@ -63,39 +67,36 @@ class FrequencyPenalty(Stage):
 
     penalty: Any
     last_n: Any
+    count_prompt: Any
 
     def process(self, z: jax.Array, state: State | None) -> tuple[jax.Array, Info]:
         """Lower the seen tokens by a constant a time."""
-        count = counts(state, self.last_n, z, "frequency_penalty")
+        count = counts(state, self, z, "frequency_penalty")
         lowered = finite(z - column("frequency_penalty", self.penalty, z.shape[0]) * count.astype(jnp.float32), z)
         return jnp.where(count > 0, lowered, z), {"seen": jnp.sum(count > 0, axis=-1, dtype=jnp.int32)}
 
 
-def counts(state: State | None, last_n: Any, z: jax.Array, name: str) -> jax.Array:
-    """Return how often each token stands in the window, int32 [B, V].
+def counts(state: State | None, stage: RepetitionPenalty | PresencePenalty | FrequencyPenalty, z: jax.Array, name: str) -> jax.Array:
+    """Return how often each token stands in the window of the stage, int32 [B, V].
 
     Raises:
       ParameterError: no history, or one of other rows than the logits.
     """
     rows, vocabulary = z.shape
-    if state is None:
-        raise ParameterError(f"{name} reads the tokens so far; pass state=State(history [B, T], lengths [B])")
-    if state.history.ndim != 2 or state.history.shape[0] != rows or state.lengths.shape != (rows,):
-        raise ParameterError(
-            f"the history has shape {state.history.shape}, its lengths {state.lengths.shape}; expected [{rows}, T] and [{rows}]"
-        )
-    window = whole(column("penalty_last_n", last_n, rows))
-    lengths = state.lengths[:, None]
-    position = jnp.arange(state.history.shape[1], dtype=jnp.int32)[None]
-    # lengths − position ≥ 1 inside a row, so nothing overflows however large the window
-    inside = (position < lengths) & ((window < 0) | (lengths - position <= window))
+    state = tokens_so_far(state, rows, name)
+    inside = window_of(state, whole(column("penalty_last_n", stage.last_n, rows)))
+    if state.prompt_lengths is not None:
+        position = jnp.arange(state.history.shape[1], dtype=jnp.int32)[None]
+        inside &= (position >= state.prompt_lengths[:, None]) | (whole(column("count_prompt", stage.count_prompt, rows)) != 0)
     ids = state.history.astype(jnp.int32)
     ids = jnp.where(inside & (ids >= 0), ids, vocabulary)
     row = jnp.arange(rows, dtype=jnp.int32)[:, None]
     return jnp.zeros((rows, vocabulary), jnp.int32).at[row, ids].add(1, mode="drop")
 
 
-def repetition_penalty(repetition_penalty: ArrayLike, *, penalty_last_n: ArrayLike = -1) -> RepetitionPenalty:
+def repetition_penalty(
+    repetition_penalty: ArrayLike, *, penalty_last_n: ArrayLike = -1, count_prompt: ArrayLike = True
+) -> RepetitionPenalty:
     """Make seen tokens less probable, in proportion to their logit.
 
     z' = z/r if z > 0 else z·r, for each distinct token of the window.
@@ -103,6 +104,7 @@ def repetition_penalty(repetition_penalty: ArrayLike, *, penalty_last_n: ArrayLi
     Args:
       repetition_penalty: r, a ratio, scalar or [B]; neutral 1; below 1 it rewards.
       penalty_last_n: tokens of the window, scalar or [B]; negative: all, 0: off.
+      count_prompt: whether the prompt's tokens count, scalar or [B]; neutral True.
 
     Returns:
       A stage that needs a state; logits float32 of the shape given. Diagnostics: kept, seen.
@@ -121,10 +123,12 @@ def repetition_penalty(repetition_penalty: ArrayLike, *, penalty_last_n: ArrayLi
       >>> repetition_penalty(2.0)(jnp.array([[4.0, -4.0, 4.0]]), seen)[0]
       Array([[ 2., -8.,  4.]], dtype=float32)
     """
-    return RepetitionPenalty(real("repetition_penalty", repetition_penalty), integer("penalty_last_n", penalty_last_n))
+    return RepetitionPenalty(
+        real("repetition_penalty", repetition_penalty), integer("penalty_last_n", penalty_last_n), integer("count_prompt", count_prompt)
+    )
 
 
-def presence_penalty(presence_penalty: ArrayLike, *, penalty_last_n: ArrayLike = -1) -> PresencePenalty:
+def presence_penalty(presence_penalty: ArrayLike, *, penalty_last_n: ArrayLike = -1, count_prompt: ArrayLike = True) -> PresencePenalty:
     """Lower the logits of seen tokens by a constant.
 
     z' = z − a·1[c > 0].
@@ -132,6 +136,7 @@ def presence_penalty(presence_penalty: ArrayLike, *, penalty_last_n: ArrayLike =
     Args:
       presence_penalty: a, nats, scalar or [B]; neutral 0; negative it rewards.
       penalty_last_n: tokens of the window, scalar or [B]; negative: all, 0: off.
+      count_prompt: whether the prompt's tokens count, scalar or [B]; neutral True.
 
     Returns:
       A stage that needs a state; logits float32 of the shape given. Diagnostics: kept, seen.
@@ -149,10 +154,12 @@ def presence_penalty(presence_penalty: ArrayLike, *, penalty_last_n: ArrayLike =
       >>> presence_penalty(1.5)(jnp.array([[4.0, 4.0]]), State(jnp.array([[1, 1]]), jnp.array([2])))[0]
       Array([[4. , 2.5]], dtype=float32)
     """
-    return PresencePenalty(real("presence_penalty", presence_penalty), integer("penalty_last_n", penalty_last_n))
+    return PresencePenalty(
+        real("presence_penalty", presence_penalty), integer("penalty_last_n", penalty_last_n), integer("count_prompt", count_prompt)
+    )
 
 
-def frequency_penalty(frequency_penalty: ArrayLike, *, penalty_last_n: ArrayLike = -1) -> FrequencyPenalty:
+def frequency_penalty(frequency_penalty: ArrayLike, *, penalty_last_n: ArrayLike = -1, count_prompt: ArrayLike = True) -> FrequencyPenalty:
     """Lower the logits of seen tokens by a constant a time.
 
     z' = z − b·c.
@@ -160,6 +167,7 @@ def frequency_penalty(frequency_penalty: ArrayLike, *, penalty_last_n: ArrayLike
     Args:
       frequency_penalty: b, nats, scalar or [B]; neutral 0; negative it rewards.
       penalty_last_n: tokens of the window, scalar or [B]; negative: all, 0: off.
+      count_prompt: whether the prompt's tokens count, scalar or [B]; neutral True.
 
     Returns:
       A stage that needs a state; logits float32 of the shape given. Diagnostics: kept, seen.
@@ -177,4 +185,6 @@ def frequency_penalty(frequency_penalty: ArrayLike, *, penalty_last_n: ArrayLike
       >>> frequency_penalty(1.5)(jnp.array([[4.0, 4.0]]), State(jnp.array([[1, 1]]), jnp.array([2])))[0]
       Array([[4., 1.]], dtype=float32)
     """
-    return FrequencyPenalty(real("frequency_penalty", frequency_penalty), integer("penalty_last_n", penalty_last_n))
+    return FrequencyPenalty(
+        real("frequency_penalty", frequency_penalty), integer("penalty_last_n", penalty_last_n), integer("count_prompt", count_prompt)
+    )

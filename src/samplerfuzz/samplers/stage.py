@@ -7,8 +7,9 @@ out as NaN, visibly refused, and no other row is touched; a row that is all −i
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self, final
+from typing import Any, ClassVar, Self, final
 
 import jax
 import jax.numpy as jnp
@@ -26,23 +27,53 @@ _LARGEST = 3.4028234663852886e38
 @pytree
 @dataclass(frozen=True)
 class State:
-    """The tokens so far, of which the penalties read the newest."""
+    """What a chain knows of the steps before: the tokens so far, and what its stages remember.
+
+    A value like any other: `chain.begin` makes a fresh one, `chain.accept` the next one, and a copy is a clone.
+    """
 
     history: jax.Array  # [B, T] int32, padded at the end with anything
     lengths: jax.Array  # [B] int32, tokens of each row
+    prompt_lengths: Any = None  # [B] int32, how many of them are the prompt's; None: none is known to be
+    memory: Mapping[str, Any] = field(default_factory=dict)  # stage -> what it remembers, pytrees of [B] float32
 
     def append(self, tokens: jax.Array) -> State:
         """Return the state with one more token a row [B]; a full buffer forgets its oldest token."""
         capacity = self.history.shape[1]
-        full = (self.lengths >= capacity)[:, None]
-        history = jnp.where(full, jnp.roll(self.history, -1, axis=1), self.history)
+        full = self.lengths >= capacity
+        history = jnp.where(full[:, None], jnp.roll(self.history, -1, axis=1), self.history)
         at = jnp.minimum(self.lengths, capacity - 1)
         history = jnp.where(jnp.arange(capacity, dtype=jnp.int32)[None] == at[:, None], tokens[:, None].astype(history.dtype), history)
-        return State(history, jnp.minimum(self.lengths + 1, capacity))
+        prompt = self.prompt_lengths
+        if prompt is not None:
+            prompt = jnp.where(full, jnp.maximum(prompt - 1, 0), prompt)
+        return replace(self, history=history, lengths=jnp.minimum(self.lengths + 1, capacity), prompt_lengths=prompt)
 
 
 class Stage(abc.ABC):
-    """One technique with its parameters. Call it: `logits, state, info = stage(logits, state)`."""
+    """One technique with its parameters. Call it: `logits, state, info = stage(logits, state)`.
+
+    A stage that remembers more than tokens has a `memory_name`, under which `State.memory` keeps what `begin` and `accept` return.
+    """
+
+    memory_name: ClassVar[str] = ""
+
+    def begin(self, rows: int) -> Any:
+        """Return the memory of `rows` rows that have seen nothing: a pytree of float32 [B]."""
+        return None
+
+    def accept(self, memory: Any, tokens: jax.Array, info: Info) -> Any:
+        """Return the memory after `tokens` int32 [B] were taken; `info` is what the stage said of that step.
+
+        A row with a negative token is left alone.
+        """
+        return memory
+
+    @final
+    def recall(self, state: State | None, rows: int) -> Any:
+        """Return what the stage remembers, which is nothing yet where the state does not say."""
+        memory = None if state is None else state.memory.get(self.memory_name)
+        return self.begin(rows) if memory is None else memory
 
     @abc.abstractmethod
     def process(self, z: jax.Array, state: State | None) -> tuple[jax.Array, Info]:
@@ -57,7 +88,8 @@ class Stage(abc.ABC):
           state: the tokens so far, for stages that read them.
 
         Returns:
-          logits of the shape and dtype given, computed in float32, removed tokens −inf; the state, unchanged; diagnostics, [B] each, `kept` among them.
+          logits of the shape and dtype given, computed in float32, removed tokens −inf; the state, unchanged; diagnostics, `kept` among them, [B] each, or
+          [B, V] where a stage that remembers will need them in `accept`.
 
         Raises:
           ParameterError: logits of another rank or dtype, or parameters that do not fit the rows.
@@ -129,7 +161,8 @@ def _applied(stage: Stage, given: jax.Array, state: State | None) -> tuple[jax.A
     out = jnp.where(z == -jnp.inf, -jnp.inf, out)
     kept = jnp.where(refused[:, 0], 0, jnp.sum(out > -jnp.inf, axis=-1, dtype=jnp.int32))
     out = in_dtype(jnp.where(refused, jnp.nan, out), given.dtype)
-    return out.reshape(given.shape), state, {name: value.reshape(given.shape[:-1]) for name, value in {**info, "kept": kept}.items()}
+    lead = given.shape[:-1]
+    return out.reshape(given.shape), state, {name: value.reshape(lead + value.shape[1:]) for name, value in {**info, "kept": kept}.items()}
 
 
 def _poisoned(stage: Stage, rows: int) -> jax.Array:

@@ -78,7 +78,7 @@ def _function(name: str, order: tuple[str, ...]) -> Callable[..., Any]:
             arrays[n] = np.zeros((tall, wide), np.float32 if parameter(n).kind == "bias" else bool)
             arrays[n][:rows, :size] = dense(given[n], size)
         if history is not None:
-            longest = max(16, *(len(ids) for ids in history))
+            longest = _bucket(max(len(ids) for ids in history), 32)
             ids = np.zeros((tall, longest), np.int32)
             lengths = np.zeros(tall, np.int32)
             for row, tokens in enumerate(history):
@@ -99,6 +99,17 @@ def _function(name: str, order: tuple[str, ...]) -> Callable[..., Any]:
     _declare_signature(call, parameters, reads_history, returns)
     declared = target(order=order, returns=returns, per_row=returns != "tokens", negative_temperature="invert", dialect="transformers")
     return declared(call)
+
+
+def _dense(name: str, given: Any, shape: tuple[int, int], size: int) -> np.ndarray:
+    """Return the addend of each token, 1 for a token that a list names."""
+    dense = np.zeros(shape, np.float32)
+    for row, tokens in enumerate(given):
+        for token in tokens:
+            if not 0 <= token < size:
+                raise ValueError(f"{name} names token {token}, outside the vocabulary of {size}")
+            dense[row, token] = tokens[token] if isinstance(tokens, dict) else 1.0
+    return dense
 
 
 def _bucket(n: int, least: int) -> int:
