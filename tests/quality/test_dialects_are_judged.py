@@ -11,7 +11,6 @@ from samplerfuzz.engine.events import FindingFound, TargetFinished
 from samplerfuzz.engine.run import CLEAN, run, select_checks
 from samplerfuzz.targets.plain import PlainTarget, target
 
-TALL, WIDE = 64, 64
 SIGNATURES = {
     "llama.cpp": "top_n_sigma top_k typical_p top_p min_p xtc_threshold temperature",
     "koboldcpp": "top_k typical_p top_p min_p temperature top_n_sigma xtc_threshold",
@@ -36,17 +35,19 @@ def engine(name, *, behave_as=None, only=None, **declaration):
         if "xtc_threshold" in given:
             given["xtc_probability"] = 1.0
         chain = samplers.from_dialect(behave_as or name, vocabulary=logits.shape[1], **given)
-        z = np.full((TALL, WIDE), -np.inf, np.float32)
-        z[: logits.shape[0], : logits.shape[1]] = logits
-        z[logits.shape[0] :] = 0
-        return np.asarray(chain(z)[0])[: logits.shape[0], : logits.shape[1]]
+        # few shapes, so that few are compiled: 64 rows at a time, and 64 tokens or 4096
+        rows, size = logits.shape
+        wide = 64 if size <= 64 else max(4096, size)
+        z = np.full((-(-rows // 64) * 64, wide), -np.inf, np.float32)
+        z[:rows, :size], z[rows:] = logits, 0
+        return np.concatenate([np.asarray(chain(part)[0]) for part in np.split(z, len(z) // 64)])[:rows, :size]
 
     source = f"lambda logits, {', '.join(parameters)}: sample(logits, {', '.join(f'{p}={p}' for p in parameters)})"
     function = eval(source, {"sample": sample})
     return target(dialect=name, returns="logits", **declaration)(function)
 
 
-def fuzz(function, *, cases=1500):
+def fuzz(function, *, cases=700):
     findings, pairs = [], []
 
     def listen(event):

@@ -104,9 +104,9 @@ def _stage(dialect: Dialect, item: Technique, settled: Mapping[str, Any], extra:
     accepted = inspect.signature(constructor).parameters
     given = {key: value for key, value in settled.items() if key in accepted}
     for convention, value in dialect.behaviour.items():
-        stage, _, option = convention.partition(".")
+        owner, _, option = convention.partition(".")
         keyword, values = _RENAMED.get(option, (option, _PLAIN))
-        if stage == item.name and keyword in accepted:
+        if owner == item.name and keyword in accepted:
             given[keyword] = values.get(value, value)
     given |= {key: extra.pop(key) for key in list(extra) if key in accepted}
     stage = constructor(**given)

@@ -58,6 +58,8 @@ KOBOLDCPP = Dialect(
         "repetition_penalty.tokens": "all",
         "presence_penalty.tokens": "all",
         "top_k.ties": "cut",
+        "tfs_z.before": "first",
+        "dynatemp.zero": "range",
         "typical_p.nothing": "first",
         "typical_p.crossing": "exceeded",
         "typical_p.ties": "cut",

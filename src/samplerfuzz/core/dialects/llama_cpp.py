@@ -64,6 +64,7 @@ LLAMA_CPP = Dialect(
         "top_p.crossing": "reached",
         "top_p.ties": "cut",
         "min_p.above_one": "maximum",
+        "dynatemp.zero": "range",
         "xtc.choice": "at_least",
         "xtc.ties": "cut",
         "temperature.negative": "greedy",

@@ -6,7 +6,17 @@ VLLM = Dialect(
     name="vllm",
     version="0.33.0",
     source="vllm.sampling_params.SamplingParams; vllm.v1.sample.sampler, ops.topk_topp_sampler, ops.penalties, logits_processor.builtin",
-    order=("allowed_tokens", "logit_bias", "repetition_penalty", "frequency_penalty", "presence_penalty", "temperature", "min_p", "top_k", "top_p"),
+    order=(
+        "allowed_tokens",
+        "logit_bias",
+        "repetition_penalty",
+        "frequency_penalty",
+        "presence_penalty",
+        "temperature",
+        "min_p",
+        "top_k",
+        "top_p",
+    ),
     rules={
         "allowed_tokens": Rule(called="allowed_token_ids"),
         "logit_bias": Rule(),
