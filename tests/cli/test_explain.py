@@ -4,6 +4,7 @@ import pytest
 
 from samplerfuzz.checks.registry import load_all
 from samplerfuzz.cli.main import main
+from samplerfuzz.core.dialects import DIALECTS
 from samplerfuzz.core.registry import TECHNIQUES
 from samplerfuzz.llama.models import known
 from samplerfuzz.targets import builtin
@@ -37,7 +38,23 @@ def test_every_technique_is_explained(capsys, name):
 
 def test_explain_lists_everything(capsys):
     listed = {line.split()[0] for line in run(capsys, "explain")[1].splitlines() if line.startswith("  ")}
-    assert listed == {*load_all(), *TECHNIQUES}
+    assert listed == {*load_all(), *TECHNIQUES, *DIALECTS}
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_every_dialect_is_explained(capsys, name):
+    code, out, err = run(capsys, "explain", "dialect", name)
+    assert (code, err) == (0, "")
+    assert out == run(capsys, "explain", name)[1]
+    assert out.startswith(f"{name} ({DIALECTS[name].version})\n  {DIALECTS[name].source}\n")
+    assert all(parameter in out.partition("Parameters:")[2] for parameter in DIALECTS[name].known())
+    assert all(convention in out.partition("Conventions:")[2] for convention in DIALECTS[name].behaviour)
+
+
+def test_two_words_that_are_no_kind_and_name_are_refused(capsys):
+    code, _, err = run(capsys, "explain", "top_p", "top_k")
+    assert code == 2
+    assert "explain dialect NAME" in err
 
 
 def test_an_unknown_name_names_the_nearest(capsys):
@@ -46,7 +63,14 @@ def test_an_unknown_name_names_the_nearest(capsys):
     assert err.startswith("error: nothing called 'top_q' to explain; did you mean 'top_p'? known: ")
 
 
-LISTED = {"techniques": TECHNIQUES, "checks": load_all(), "targets": builtin.names(), "models": known(), "zoo": DEFECTS}
+LISTED = {
+    "techniques": TECHNIQUES,
+    "dialects": DIALECTS,
+    "checks": load_all(),
+    "targets": builtin.names(),
+    "models": known(),
+    "zoo": DEFECTS,
+}
 
 
 @pytest.mark.parametrize("kind", LISTED)

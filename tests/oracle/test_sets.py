@@ -140,3 +140,17 @@ def test_lists_of_ids_are_masks():
 
 def test_huge_equal_logits_tie():
     assert sets([1e30, 1e30, 0], ["top_k"], top_k=1)[:2] == (set(), {0, 1})
+
+
+def test_more_tokens_than_a_cut_leaves_are_too_many():
+    reading = Reading(settled={("top_k", "ties"): "cut"})
+    *_, belief = sets([1, 1, 1, 0], ["top_k"], reading=reading, top_k=2)
+    assert judge_distributions(belief, np.array([[1, 1, 1, 0]]) / 3, values="probs").too_many.tolist() == [True]
+    assert not judge_distributions(belief, np.array([[1, 0, 1, 0]]) / 2, values="probs").wrong.any()
+
+
+def test_greedy_looks_at_everything_or_at_what_is_left():
+    asked = {"xtc_threshold": 0.25, "temperature": 0.0}
+    assert sets(logs(0.5, 0.3, 0.2), ["xtc", "temperature"], **asked)[0] == {1}
+    first = Reading(settled={("temperature", "greedy"): "first"})
+    assert sets(logs(0.5, 0.3, 0.2), ["xtc", "temperature"], reading=first, **asked)[0] == {0}

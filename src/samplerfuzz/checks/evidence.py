@@ -13,13 +13,14 @@ _LISTED = 64
 
 
 def expected_sets(belief: Belief, row: int) -> dict[str, Any]:
-    """Return must, may, never (at most 64 ids each) and the least count of one row."""
+    """Return must, may, never (at most 64 ids each) and the counts between which one row may keep."""
     possible = belief.possible[row]
     return {
         "must": _ids(belief.must[row]),
         "may": _ids(belief.may[row]),
         "never": _ids(~possible),
         "least": int(belief.least[row]),
+        "most": int(belief.most[row]),
     }
 
 

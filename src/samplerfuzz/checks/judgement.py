@@ -60,14 +60,25 @@ class Judgement:
             for name, values in self._numbers().items():
                 low, high = parameter(name).meaning
                 unclear |= ~((values >= low) & (values <= high))
-        return ~self.nonsense & ~unclear
+        return ~self.nonsense & ~unclear & ~self.foreign
+
+    @cached_property
+    def foreign(self) -> np.ndarray:
+        """[B] bool: the engine whose dialect is declared does not take a value, or looks at a part of the row only."""
+        refused = np.zeros(self.case.rows, bool)
+        engine = self.spec.engine
+        if engine is None:
+            return refused
+        for wrong in engine.refused(self._numbers(), self.case.vocabulary).values():
+            refused |= wrong
+        return refused | (0 < engine.prefilter < self.case.vocabulary)
 
     @cached_property
     def legal(self) -> np.ndarray:
         """[B] bool: every parameter in its common domain on finite logits: refusing is a finding."""
         z = self.case.logits
         with np.errstate(invalid="ignore"):
-            good = np.isfinite(z).all(-1) & (np.abs(z) <= 1e4).all(-1)
+            good = np.isfinite(z).all(-1) & (np.abs(z) <= 1e4).all(-1) & ~self.foreign
             for name, values in self._numbers().items():
                 low, high = parameter(name).common
                 if parameter(name).kind == "integer" and np.isinf(high):
@@ -179,6 +190,8 @@ class Judgement:
             name: np.asarray(v, np.float64) if parameter(name).is_number else dense(v, case.vocabulary)
             for name, v in case.parameters.items()
         }
+        if self.spec.engine is not None:
+            numbers = self.spec.engine.settled(numbers, case.vocabulary)
         arithmetic = precision(self.spec.dtype)
         history = _history(case, self.spec)
         for reading in readings(self.spec.order, numbers, history=history, declared=self.spec.declared):
@@ -215,7 +228,7 @@ def _dense(rows: Sequence[Mapping[int, float] | Sequence[int]], shape: tuple[int
 
 
 def _rows_of(belief: Belief, rows: np.ndarray) -> Belief:
-    names = ("z", "error", "must", "may", "least", "greedy")
+    names = ("z", "error", "given", "must", "may", "least", "most", "greedy")
     return belief.replaced(**{name: getattr(belief, name)[rows] for name in names})
 
 

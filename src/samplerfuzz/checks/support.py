@@ -65,6 +65,23 @@ def removed_token_has_no_probability(self: Check, judgement: Judgement) -> Itera
         return
 
 
+@check("high", "support", applies=_gives_distributions)
+def no_more_tokens_stay_than_a_rule_keeps(self: Check, judgement: Judgement) -> Iterator[Violation]:
+    """Where a dialect says that tokens which tie at a cut are cut to as many as fit, no more than these stay: which of them is
+    free, how many is not. Without such a dialect keeping all that tie is fair, and nothing is claimed."""
+    verdicts = judgement.verdicts
+    if verdicts is None:
+        return
+    rows, belief, verdict = verdicts
+    for index, row in enumerate(rows):
+        if not verdict.too_many[index] or verdict.never_kept[index].any() or _inverted_but_undeclared(judgement, int(row)):
+            continue
+        kept = int((judgement.distributions[row] > 0).sum())
+        title = f"kept {kept} tokens, at most {int(belief.most[index])} may stay"
+        yield _row_violation(self, judgement, int(row), title, expected_sets(belief, index))
+        return
+
+
 @check("low", "contract", applies=lambda spec: "temperature" in spec.parameters and spec.negative_temperature == "reject")
 def negative_temperature_is_refused(self: Check, judgement: Judgement) -> Iterator[Violation]:
     """A sampler that does not declare what T < 0 means should refuse it (greedy is accepted too). Dividing by a negative

@@ -1,4 +1,4 @@
-"""`samplerfuzz explain [ID]`: what a check claims, or what a sampling technique does and where its definition comes from."""
+"""`samplerfuzz explain [ID]`: what a check claims, what a sampling technique does and where its definition comes from, what a dialect settles."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from samplerfuzz.cli.dialect_text import page
+from samplerfuzz.core.dialects import DIALECTS
 from samplerfuzz.core.errors import UsageError
 from samplerfuzz.core.registry import TECHNIQUES, Parameter, Technique
 
@@ -23,24 +25,30 @@ Examples:
   samplerfuzz explain                             everything that can be explained
   samplerfuzz explain kept_token_is_missing       a check: the name in a finding
   samplerfuzz explain top_p                       a technique: a stage of a chain
+  samplerfuzz explain dialect llama.cpp           an engine's conventions
 """
 
 
 @click.command(epilog=EPILOG)
-@click.argument("name", metavar="[ID]", required=False)
-def command(name: str | None) -> None:
-    """Explain a check or a sampling technique; with no ID, list what can be explained."""
+@click.argument("words", metavar="[ID]", nargs=-1)
+def command(words: tuple[str, ...]) -> None:
+    """Explain a check, a sampling technique or a dialect; with no ID, list what can be explained."""
     from samplerfuzz.checks.registry import load_all
 
     checks = load_all()
+    kind, name = (words[0], " ".join(words[1:])) if len(words) > 1 else ("", words[0] if words else None)
+    if kind not in ("", "check", "technique", "dialect"):
+        raise UsageError(f"nothing called {' '.join(words)!r} to explain; say one ID, or `explain dialect NAME`")
     if name is None:
         click.echo(_index(checks))
     elif name in checks:
         click.echo(_check(checks[name]))
     elif name in TECHNIQUES:
         click.echo(_technique(TECHNIQUES[name]))
+    elif name in DIALECTS:
+        click.echo(page(DIALECTS[name]))
     else:
-        known = [*sorted(checks), *TECHNIQUES]
+        known = [*sorted(checks), *TECHNIQUES, *DIALECTS]
         close = difflib.get_close_matches(name, known, n=1)
         raise UsageError(f"nothing called {name!r} to explain; {f'did you mean {close[0]!r}? ' if close else ''}known: {', '.join(known)}")
 
@@ -60,6 +68,8 @@ def _index(checks: dict[str, Check]) -> str:
     lines += [f"  {item.id:<44} {item.severity:<9} {item.kind}" for item in sorted(checks.values(), key=lambda c: (c.kind, c.id))]
     lines += ["", "Techniques:"]
     lines += [f"  {item.name:<44} {item.summary}" for item in TECHNIQUES.values()]
+    lines += ["", "Dialects:"]
+    lines += [f"  {item.name:<44} {item.version}" for item in DIALECTS.values()]
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import click
 
 from samplerfuzz.cli.explain import first_sentence
+from samplerfuzz.core.dialects import DIALECTS
 from samplerfuzz.core.registry import TECHNIQUES
 
 EPILOG = """\
@@ -14,6 +15,7 @@ EPILOG = """\
 Examples:
   samplerfuzz ls checks
   samplerfuzz ls techniques
+  samplerfuzz ls dialects
   samplerfuzz ls zoo
 """
 
@@ -23,6 +25,11 @@ Row = tuple[str, ...]
 def _techniques() -> Iterable[Row]:
     for item in TECHNIQUES.values():
         yield item.name, ", ".join(p.name for p in item.parameters), item.summary
+
+
+def _dialects() -> Iterable[Row]:
+    for item in DIALECTS.values():
+        yield item.name, item.version, " > ".join(stage for stage in item.order if stage in TECHNIQUES)
 
 
 def _checks() -> Iterable[Row]:
@@ -55,6 +62,7 @@ def _zoo() -> Iterable[Row]:
 
 KINDS: dict[str, Callable[[], Iterable[Row]]] = {
     "techniques": _techniques,
+    "dialects": _dialects,
     "checks": _checks,
     "targets": _targets,
     "models": _models,
@@ -65,7 +73,7 @@ KINDS: dict[str, Callable[[], Iterable[Row]]] = {
 @click.command(epilog=EPILOG)
 @click.argument("kind", type=click.Choice(list(KINDS)))
 def command(kind: str) -> None:
-    """List techniques, checks, targets, models or the zoo of known defects."""
+    """List techniques, dialects, checks, targets, models or the zoo of known defects."""
     rows = [tuple(cells) for cells in KINDS[kind]()]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:

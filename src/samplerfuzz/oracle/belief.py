@@ -61,17 +61,21 @@ class Belief:
     Attributes:
       z: [R, V] float64 nominal logits; -inf where the input masked the token.
       error: [R, V] float64 bound of |honest value - z|; inf where order is lost.
+      given: [R, V] float64 logits as they were given.
       must: [R, V] bool, kept by every correct implementation.
       may: [R, V] bool, kept by some (disjoint from must). The rest is never.
       least: [R] int, fewest tokens a correct implementation keeps.
+      most: [R] int, most tokens a correct implementation keeps.
       greedy: [R] bool, rows decided by arg-max (temperature 0): any share among ties is fair.
     """
 
     z: np.ndarray
     error: np.ndarray
+    given: np.ndarray
     must: np.ndarray
     may: np.ndarray
     least: np.ndarray
+    most: np.ndarray
     greedy: np.ndarray
     arithmetic: Precision
 
@@ -106,7 +110,12 @@ class Belief:
     def ranking(self) -> Ranking:
         """The tokens by logit; removed ones have a place too and must get no weight."""
         low, high = self.span
-        return Ranking(low=low, high=high)
+        return Ranking(low=low, high=high, alike=self.alike)
+
+    @property
+    def alike(self) -> tuple[np.ndarray, ...]:
+        """What tokens that tie in every implementation have in common: the logit they were given, and what has become of it."""
+        return self.given, self.z, self.error
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Return lowest and highest honest logits [R, V], -inf for tokens of never."""
@@ -142,13 +151,13 @@ class Belief:
         ceiling[np.isnan(ceiling)] = 0.0
         return bottom, np.minimum(1.0, ceiling)
 
-    def mass_before(self, ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
-        """Return bounds [R, V] of the probability mass that stands before each token in a ranking."""
+    def mass_before(self, ranking: Ranking, ties: str = "") -> tuple[np.ndarray, np.ndarray]:
+        """Return bounds [R, V] of the probability mass that stands before each token in a ranking, under a tie rule of `ranking`."""
         own_low, high = self._scaled
         sure, sure_high = own_low * self.must, high * self.must
-        before_least, before_most = ranking.surely_before(sure), ranking.possibly_before(high)
-        others_high = np.maximum(high.sum(-1, keepdims=True) - high - ranking.surely_before(sure_high), 0)
-        others_low = np.maximum(sure.sum(-1, keepdims=True) - sure - ranking.possibly_before(sure), 0)
+        before_least, before_most = ranking.surely_before(sure, ties), ranking.possibly_before(high, ties)
+        others_high = np.maximum(high.sum(-1, keepdims=True) - high - ranking.surely_before(sure_high, ties), 0)
+        others_low = np.maximum(sure.sum(-1, keepdims=True) - sure - ranking.possibly_before(sure, ties), 0)
         with np.errstate(invalid="ignore", divide="ignore"):
             least = before_least / (before_least + high + others_high)
             most = before_most / (before_most + own_low + others_low)
@@ -156,12 +165,14 @@ class Belief:
         most[np.isnan(most)] = 1.0
         return least, most
 
-    def narrowed(self, *, kept: np.ndarray, removed: np.ndarray, least: np.ndarray | int) -> Belief:
-        """Apply a filter: `kept` [R, V] surely pass, `removed` [R, V] surely fail; at least `least` [R] stay."""
+    def narrowed(self, *, kept: np.ndarray, removed: np.ndarray, least: np.ndarray | int, most: np.ndarray | None = None) -> Belief:
+        """Apply a filter: `kept` [R, V] surely pass, `removed` [R, V] surely fail; at least `least` [R] stay, at most `most` [R]."""
         possible = self.possible & ~removed
         must = self.must & kept & ~removed
         least = np.maximum(1, np.minimum(least, possible.sum(-1)))
-        return self.replaced(must=must, may=possible & ~must, least=np.minimum(least, self.least) if self.may.any() else least)
+        most = np.maximum(1, np.minimum(self.most if most is None else np.minimum(self.most, most), possible.sum(-1)))
+        least = np.minimum(least, self.least) if self.may.any() else least
+        return self.replaced(must=must, may=possible & ~must, least=least, most=most)
 
     def intersected(self, other: Belief) -> Belief:
         """Return what both beliefs keep; where they exclude each other, what `self` keeps."""
@@ -169,11 +180,12 @@ class Belief:
         possible = np.where(possible.any(-1, keepdims=True), possible, self.possible)
         must = self.must & other.must
         least = np.minimum(np.minimum(self.least, other.least), possible.sum(-1))
-        return self.replaced(must=must, may=possible & ~must, least=least)
+        most = np.minimum(np.minimum(self.most, other.most), possible.sum(-1))
+        return self.replaced(must=must, may=possible & ~must, least=least, most=most)
 
     def replaced(self, **changes: Any) -> Belief:
         """Return a copy with some fields changed."""
-        fields = {name: getattr(self, name) for name in ("z", "error", "must", "may", "least", "greedy", "arithmetic")}
+        fields = {name: getattr(self, name) for name in ("z", "error", "given", "must", "may", "least", "most", "greedy", "arithmetic")}
         changed = Belief(**{**fields, **changes})
         if changed.z is self.z and changed.error is self.error:
             changed._share(self)
@@ -188,9 +200,11 @@ class Belief:
         mixed = Belief(
             z=self.z if same else np.where(wide, self.z, other.z),
             error=self.error if same else np.where(wide, self.error, other.error),
+            given=self.given,
             must=np.where(wide, self.must, other.must),
             may=np.where(wide, self.may, other.may),
             least=np.where(rows, self.least, other.least),
+            most=np.where(rows, self.most, other.most),
             greedy=np.where(rows, self.greedy, other.greedy),
             arithmetic=self.arithmetic,
         )
@@ -214,9 +228,11 @@ def start(logits: np.ndarray, arithmetic: Precision) -> Belief:
     return Belief(
         z=z,
         error=error,
+        given=z,
         must=allowed,
         may=np.zeros_like(allowed),
         least=allowed.sum(-1),
+        most=allowed.sum(-1),
         greedy=np.zeros(rows, bool),
         arithmetic=arithmetic,
     )

@@ -19,6 +19,8 @@ from samplerfuzz.oracle.history import History
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+TIES = ("any", "all", "cut", "low", "high")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Occasion:
@@ -68,6 +70,15 @@ def conventions(*items: Convention) -> Callable[[F], F]:
 def conventions_of(stage: str) -> tuple[Convention, ...]:
     """Return what the twin of `stage` declares."""
     return getattr(load(technique(stage).oracle), "conventions", ())
+
+
+def tie_rule(name: str = "ties") -> Convention:
+    """Return the convention of what happens to tokens that tie at a cut.
+
+    "any": all of them stay, or as many as fit, in any choice; "all": they all stay; "cut": as many as fit, in any choice; "low", "high": as
+    many as fit, those with the lowest or the highest ids first. The first is the widest, so the others need no reading of their own.
+    """
+    return Convention(name=name, values=TIES, matters=lambda at: False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,11 +46,12 @@ def spare_first(before: Belief, after: Belief, count: np.ndarray, ranking: Ranki
     first_possibly = before.possible & (ranking.surely_before(before.must * 1.0) < count[:, None])
     must = after.must | first_surely
     least = np.maximum(after.least, np.minimum(count, before.least)).astype(np.int64)
-    return after.replaced(must=must, may=(after.possible | first_possibly) & ~must, least=least)
+    most = np.maximum(after.most, (after.possible | first_possibly).sum(-1))
+    return after.replaced(must=must, may=(after.possible | first_possibly) & ~must, least=least, most=np.where(count > 1, most, after.most))
 
 
 def spare_all(before: Belief, after: Belief, count: np.ndarray) -> Belief:
     """Remove nothing where fewer than `count` [R] would be left."""
     fewest, most = np.maximum(after.must.sum(-1), 1), after.possible.sum(-1)
-    either = after.replaced(may=before.possible & ~after.must)
+    either = after.replaced(may=before.possible & ~after.must, most=before.most)
     return before.where(most < count, either.where(fewest < count, after))

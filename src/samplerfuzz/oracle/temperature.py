@@ -1,6 +1,7 @@
 """Temperature: z / T for every real T; 0 is greedy, negative inverts, ±∞ is uniform over the allowed set (Kauffman 2023 for T < 0).
 
-A mask is applied after the division: a masked token stays masked. T < 0 divides as any other, or is greedy (llama.cpp); a subnormal T
+A mask is applied after the division: a masked token stays masked. Greedy is the arg-max of what the stages before left, or, where an
+engine decides on it before anything else, of the row before any filter. T < 0 divides as any other, or is greedy (llama.cpp); a subnormal T
 divides, or is taken for zero by the machine. NaN has no reading.
 """
 
@@ -24,22 +25,23 @@ def _given(at: Occasion) -> np.ndarray:
 
 NEGATIVE = Convention(name="negative", values=("invert", "greedy"), matters=lambda at: bool((_given(at) < 0).any()))
 SUBNORMAL = Convention(name="subnormal", values=("divide", "greedy"), matters=lambda at: bool(_is_subnormal(_given(at)).any()))
+GREEDY = Convention(name="greedy", values=("in_turn", "first"), matters=lambda at: at.filtered and bool((_given(at) <= 0).any()))
 
 
-@conventions(NEGATIVE, SUBNORMAL)
-def temperature(belief: Belief, *, temperature: np.ndarray, negative: str, subnormal: str) -> Belief:
+@conventions(NEGATIVE, GREEDY, SUBNORMAL)
+def temperature(belief: Belief, *, temperature: np.ndarray, unfiltered: Belief, negative: str, greedy: str, subnormal: str) -> Belief:
     """Divide by `temperature` [R]."""
-    return divided(belief, temperature, negative=negative, subnormal=subnormal)
+    return divided(belief, temperature, negative=negative, subnormal=subnormal, first=unfiltered if greedy == "first" else None)
 
 
-def divided(belief: Belief, temperature: np.ndarray, *, negative: str, subnormal: str) -> Belief:
-    """Divide by `temperature` [R], under conventions."""
-    greedy = temperature == 0
+def divided(belief: Belief, temperature: np.ndarray, *, negative: str, subnormal: str, first: Belief | None = None) -> Belief:
+    """Divide by `temperature` [R], under conventions; greedy rows take the arg-max of `first` where it is given."""
+    zero = temperature == 0
     if negative == "greedy":
-        greedy |= temperature < 0
+        zero |= temperature < 0
     if subnormal == "greedy":
-        greedy |= _is_subnormal(temperature)
-    t = np.where(greedy, 1.0, temperature)
+        zero |= _is_subnormal(temperature)
+    t = np.where(zero, 1.0, temperature)
     possible = belief.possible
     z = np.where(possible, belief.z, 0.0)
     unit, column = belief.arithmetic.unit, t[:, None]
@@ -61,7 +63,7 @@ def divided(belief: Belief, temperature: np.ndarray, *, negative: str, subnormal
         error = np.where(far, np.maximum(error, np.abs(scaled) - 200), error)
     error[np.isinf(t)] = 0.0
     result = belief.replaced(z=np.where(possible, scaled, -np.inf), error=np.where(possible, error, 0.0))
-    return result.where(~greedy, arg_max(belief)) if greedy.any() else result
+    return result.where(~zero, arg_max(belief if first is None else first)) if zero.any() else result
 
 
 def arg_max(belief: Belief) -> Belief:

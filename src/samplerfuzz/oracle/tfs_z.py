@@ -42,5 +42,7 @@ def tfs_z(belief: Belief, *, tfs_z: np.ndarray, before: str, masked: str) -> Bel
     fewest, most = ((excess <= -slack) & spans).sum(-1), ((excess <= slack) & spans).sum(-1)
     flat = (total <= _FLAT + 2 * total_error)[:, 0]
     offset = _BEFORE[before]
-    kept = keep_between(belief, np.where(flat, 1, fewest + offset), np.where(flat, count, most + offset))
+    # a z that the arithmetic rounds to 1 is off
+    most = np.where(tfs_z >= 1 - 2 * belief.arithmetic.unit, count, most + offset)
+    kept = keep_between(belief, np.where(flat, 1, fewest + offset), np.where(flat, count, most))
     return kept.where(tfs_z < 1, belief)

@@ -23,7 +23,7 @@ _SLICE = 100
 def top_h(belief: Belief, *, top_h: np.ndarray, entropy: str) -> Belief:
     """Keep the largest prefix whose entropy is at most the share `top_h` [R] of the row's."""
     size = belief.z.shape[-1]
-    best = top_k(belief, top_k=np.full(len(top_h), float(_SLICE))) if "100" in entropy and size > _SLICE else belief
+    best = top_k(belief, top_k=np.full(len(top_h), float(_SLICE)), ties="any") if "100" in entropy and size > _SLICE else belief
     known = information(best if entropy.endswith("100 renormalised") else belief)
     p, surprisal, wobble = sorted_first(best, known.p, known.surprisal, np.minimum(known.wobble, 1e6))
     if entropy == "renormalised":

@@ -20,6 +20,7 @@ class Verdicts:
       never_kept: [R, V] a token of never has probability.
       must_missing: [R, V] a token of must has none.
       too_few: [R] fewer tokens than any correct answer has.
+      too_many: [R] more tokens than any correct answer has.
       out_of_band: [R, V] probability outside its interval.
       expected: [R, V] the exact distribution over the observed set.
       vacuous: [R] nothing could have been wrong.
@@ -28,6 +29,7 @@ class Verdicts:
     never_kept: np.ndarray
     must_missing: np.ndarray
     too_few: np.ndarray
+    too_many: np.ndarray
     out_of_band: np.ndarray
     expected: np.ndarray
     vacuous: np.ndarray
@@ -35,7 +37,7 @@ class Verdicts:
     @property
     def wrong(self) -> np.ndarray:
         """[R] bool."""
-        return self.never_kept.any(-1) | self.must_missing.any(-1) | self.too_few | self.out_of_band.any(-1)
+        return self.never_kept.any(-1) | self.must_missing.any(-1) | self.too_few | self.too_many | self.out_of_band.any(-1)
 
 
 def judge_distributions(belief: Belief, observed: np.ndarray, *, values: str) -> Verdicts:
@@ -56,6 +58,7 @@ def judge_distributions(belief: Belief, observed: np.ndarray, *, values: str) ->
     never_kept = support & ~possible
     must_missing = must & ~support & ~sunk
     too_few = inside.sum(-1) < np.maximum(1, belief.least - sunk.sum(-1))
+    too_many = inside.sum(-1) > belief.most
     share = np.where(inside, z, -np.inf)
     peak = share.max(-1, keepdims=True)
     peak[~np.isfinite(peak)] = 0
@@ -78,7 +81,13 @@ def judge_distributions(belief: Belief, observed: np.ndarray, *, values: str) ->
     out_of_band &= ~(belief.greedy[:, None] & (possible.sum(-1, keepdims=True) > 1))
     vacuous = ~must.any(-1) & ~(~possible & (belief.z > -np.inf)).any(-1) & (belief.least <= 1) & (slack.min(-1) > 1)
     return Verdicts(
-        never_kept=never_kept, must_missing=must_missing, too_few=too_few, out_of_band=out_of_band, expected=expected, vacuous=vacuous
+        never_kept=never_kept,
+        must_missing=must_missing,
+        too_few=too_few,
+        too_many=too_many,
+        out_of_band=out_of_band,
+        expected=expected,
+        vacuous=vacuous,
     )
 
 

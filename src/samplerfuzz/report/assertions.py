@@ -69,7 +69,8 @@ def assertion(finding: Finding) -> Assertion:
     if "token" in observed and ("never" in expected or "must" in expected):
         return Assertion(template="token_sets", constants={"NEVER": _never(finding)})
     if "kept" in observed and ("never" in expected or "must" in expected):
-        constants = {"MUST": expected.get("must", []), "NEVER": _never(finding), "LEAST": max(1, int(expected.get("least", 1)))}
+        counts = {"LEAST": max(1, int(expected.get("least", 1))), "MOST": int(expected.get("most", finding.case.vocabulary))}
+        constants = {"MUST": expected.get("must", []), "NEVER": _never(finding), **counts}
         return Assertion(template="kept_sets", constants=constants)
     return Assertion(template="same_answer", constants={"EXPECTED": json_ready(expected), "OBSERVED": json_ready(observed)})
 

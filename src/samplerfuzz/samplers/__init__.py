@@ -9,7 +9,9 @@ from typing import Any
 from samplerfuzz.core.registry import TECHNIQUES, load
 from samplerfuzz.samplers.chain import Chain, apply, build, chain
 from samplerfuzz.samplers.draw import NOTHING, draw, draw_from_uniform
+from samplerfuzz.samplers.from_dialect import from_dialect
 from samplerfuzz.samplers.greedy import greedy
+from samplerfuzz.samplers.joint import joint
 from samplerfuzz.samplers.logit_bias import dense_bias
 from samplerfuzz.samplers.stage import Info, Stage, State
 from samplerfuzz.samplers.token_lists import dense_ids
@@ -30,7 +32,9 @@ __all__ = [
     "dense_ids",
     "draw",
     "draw_from_uniform",
+    "from_dialect",
     "greedy",
+    "joint",
 ]
 __all__ += list(TECHNIQUES)
 

@@ -1,7 +1,7 @@
 """Top-k: keep the k largest logits (Fan, Lewis, Dauphin 2018, arXiv 1805.04833).
 
-Kept: z_i ≥ the k-th largest logit, so every token that ties with the k-th is kept and more than k may stay. Invariant under temperature T > 0,
-so it may stand before or after it. At least one token stays. Off (neutral): k ≤ 0, and k ≥ V by its meaning. Domain: integers; a fraction
+Kept: z_i ≥ the k-th largest logit, so every token that ties with the k-th is kept and more than k may stay; `ties` cuts them to exactly k.
+Invariant under temperature T > 0, so it may stand before or after it. At least one token stays. Off (neutral): k ≤ 0, and k ≥ V by its meaning. Domain: integers; a fraction
 is cut toward zero.
 """
 
@@ -16,8 +16,9 @@ from numpy.typing import ArrayLike
 
 from samplerfuzz.samplers.keys import largest_threshold, sortable, value
 from samplerfuzz.samplers.parameter import column, integer, whole
-from samplerfuzz.samplers.pytree import pytree
+from samplerfuzz.samplers.pytree import pytree, static
 from samplerfuzz.samplers.stage import Filter, Info
+from samplerfuzz.samplers.ties import TIES, first_of, option
 
 
 @pytree
@@ -26,6 +27,7 @@ class TopK(Filter):
     """z_i ≥ the k-th largest."""
 
     k: Any
+    ties: str = static("all")
 
     def keep(self, z: jax.Array) -> tuple[jax.Array, Info]:
         """Find the k-th largest logit by counting."""
@@ -37,22 +39,27 @@ class TopK(Filter):
             return jnp.sum(keys >= threshold, axis=-1, dtype=jnp.int32) >= k[:, 0]
 
         threshold = largest_threshold(enough, ~off[:, 0])
-        return off | (keys >= threshold), {"threshold": jnp.where(off, -jnp.inf, value(threshold))[:, 0]}
+        kept = keys >= threshold
+        if self.ties != "all":
+            above = keys > threshold
+            kept = above | first_of(keys == threshold, k - jnp.sum(above, axis=-1, keepdims=True, dtype=jnp.int32), self.ties)
+        return off | kept, {"threshold": jnp.where(off, -jnp.inf, value(threshold))[:, 0]}
 
 
-def top_k(top_k: ArrayLike) -> TopK:
+def top_k(top_k: ArrayLike, *, ties: str = "all") -> TopK:
     """Keep the k largest logits.
 
     Args:
       top_k: k, tokens, scalar or [B]; ≤ 0 or ≥ V is off, neutral 0.
+      ties: "all" that tie with the k-th stay, or exactly k tokens, those of them with the "low" or the "high" ids.
 
     Returns:
       A stage; logits float32 of the shape given. Diagnostics: kept, threshold (the k-th largest logit; −inf when off).
 
     Raises:
-      ParameterError: not a number, or not one for each row.
+      ParameterError: not a number, not one for each row, or another tie rule.
 
-    Policy: all ties of the k-th are kept; never empty.
+    Policy: ties of the k-th as told; never empty.
 
     Source: arXiv 1805.04833.
 
@@ -61,4 +68,4 @@ def top_k(top_k: ArrayLike) -> TopK:
       >>> top_k(2)(jnp.array([1.0, 3.0, 2.0, 2.0]))[0]
       Array([-inf,   3.,   2.,   2.], dtype=float32)
     """
-    return TopK(integer("top_k", top_k))
+    return TopK(integer("top_k", top_k), option("ties", ties, TIES))

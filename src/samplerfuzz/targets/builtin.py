@@ -97,7 +97,7 @@ def _function(name: str, order: tuple[str, ...]) -> Callable[..., Any]:
 
     call.__name__ = name
     _declare_signature(call, parameters, reads_history, returns)
-    declared = target(order=order, returns=returns, per_row=returns != "tokens", negative_temperature="invert", dialect="transformers")
+    declared = target(order=order, returns=returns, per_row=returns != "tokens", dialect="samplerfuzz")
     return declared(call)
 
 

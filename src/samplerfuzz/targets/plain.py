@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from samplerfuzz.cases import Case
-from samplerfuzz.core.dialects import find_dialect
+from samplerfuzz.core.dialects import Dialect, find_dialect
 from samplerfuzz.core.errors import UsageError
 from samplerfuzz.core.registry import opened_by, parameter, parameter_owners, technique
 from samplerfuzz.targets.target import Outcome, TargetSpec
@@ -39,8 +39,8 @@ def target(
     order: Sequence[str] | None = None,
     returns: str | None = None,
     per_row: bool = False,
-    negative_temperature: str = "reject",
-    zero_temperature: str = "greedy",
+    negative_temperature: str | None = None,
+    zero_temperature: str | None = None,
     dialect: str | None = None,
     ties: str = "any",
     dtype: str = "float32",
@@ -49,12 +49,12 @@ def target(
     """Declare what a sampler function promises; the function itself is returned unchanged.
 
     Args:
-      order: stages in the order applied (default: the signature's order).
+      order: stages in the order applied (default: the dialect's order, or the signature's).
       returns: "logits" ([B, V], removed = -inf), "probs" ([B, V]) or "tokens" ([B] integers).
       per_row: parameters and seeds are arrays [B] instead of one number a call.
-      negative_temperature: "reject", "greedy" or "invert".
-      zero_temperature: "greedy" or "reject".
-      dialect: the engine whose conventions it follows, where released engines differ (`samplerfuzz ls dialects`).
+      negative_temperature: "reject", "greedy" or "invert" (default: the dialect's, or "reject").
+      zero_temperature: "greedy" or "reject" (default: the dialect's, or "greedy").
+      dialect: the engine that it follows where released engines differ: in order, sentinels, domains, ties (`samplerfuzz ls dialects`).
       ties: "any": keep all ties or break them in a fixed way.
       dtype: arithmetic of the function: float64, float32, float16 or bfloat16.
       domain: parameter -> (low, high) in which refusing is a finding, where it is narrower than usual.
@@ -62,13 +62,16 @@ def target(
     Raises:
       UsageError: an unknown stage, form or policy; the message lists the known ones.
     """
+    engine = None if dialect is None else find_dialect(dialect)
+    negative_temperature = negative_temperature or (engine.negative_temperature if engine else "reject")
+    zero_temperature = zero_temperature or (engine.zero_temperature if engine else "greedy")
     given = {"negative_temperature": negative_temperature, "zero_temperature": zero_temperature, "ties": ties, "dtype": dtype}
     for name, value in given.items():
         if value not in _CHOICES[name]:
             raise UsageError(f"{name}={value!r}: expected one of {', '.join(_CHOICES[name])}")
     if returns is not None and returns not in RETURNS:
         raise UsageError(f"returns={returns!r}: expected one of {', '.join(RETURNS)}")
-    settled = {} if dialect is None else dict(find_dialect(dialect).conventions)
+    settled = dict(engine.conventions) if engine else {}
     for stage in order or ():
         technique(stage)
     options = {
@@ -79,6 +82,7 @@ def target(
         "zero_temperature": zero_temperature,
         # T < 0 may be refused, and a value is then greedy or it is wrong
         "declared": {**settled, **_negative("invert" if negative_temperature == "invert" else "greedy")},
+        "dialect": dialect or "",
         "dtype": dtype,
         "domain": _bounds(domain or {}),
     }
@@ -263,9 +267,9 @@ def _specification(function: Callable[..., Any], locator: str) -> TargetSpec:
     if "state" in inputs:
         raise UsageError(f"target {locator!r}: `state` targets are not supported in this version; wrap the step as a function of history")
     order = options.pop("order", None)
-    assumed = order is None
+    assumed = order is None and not options.get("dialect")
     if order is None:
-        order = opened_by(names)
+        order = opened_by(names) if assumed else _order_of(find_dialect(options["dialect"]), names, locator)
     missing = [s for s in order for first in technique(s).parameters[:1] if first.name not in names and first.kind != "switch"]
     if missing:
         raise UsageError(
@@ -286,6 +290,16 @@ def _specification(function: Callable[..., Any], locator: str) -> TargetSpec:
 def _negative(value: str) -> dict[str, str]:
     """Settle what T < 0 means for every stage that divides by a temperature."""
     return {f"{item.name}.negative": value for item in parameter_owners()["temperature"]}
+
+
+def _order_of(engine: Dialect, names: Sequence[str], locator: str) -> tuple[str, ...]:
+    foreign = [name for name in names if name not in engine.known()]
+    if foreign:
+        raise UsageError(
+            f"target {locator!r}: {engine.name} {engine.version} has no parameter {foreign[0]!r}; it has {', '.join(engine.known())}; "
+            "leave it out, or say order="
+        )
+    return tuple(item.name for item in engine.stages(names))
 
 
 class _TimeLimitReached(BaseException):

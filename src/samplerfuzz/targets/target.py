@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from samplerfuzz.cases import Case
+from samplerfuzz.core.dialects import Dialect, find_dialect
 from samplerfuzz.core.registry import technique
 
 
@@ -26,6 +27,7 @@ class TargetSpec:
       per_row: parameters (and seeds) are arrays [B].
       negative_temperature: "reject", "greedy" or "invert".
       zero_temperature: "greedy" or "reject".
+      dialect: name of the engine that it follows, or "".
       dtype: arithmetic it declares.
       declared: "stage.convention" -> value, where it or its dialect settles what engines do differently.
       domain: parameter -> (low, high), where refusing is a finding.
@@ -41,10 +43,16 @@ class TargetSpec:
     per_row: bool = False
     negative_temperature: str = "reject"
     zero_temperature: str = "greedy"
+    dialect: str = ""
     dtype: str = "float32"
     declared: Mapping[str, str] = field(default_factory=dict)
     domain: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     order_was_assumed: bool = False
+
+    @property
+    def engine(self) -> Dialect | None:
+        """The dialect, or None."""
+        return find_dialect(self.dialect) if self.dialect else None
 
     @property
     def draws(self) -> bool:
