@@ -114,8 +114,8 @@ def _ranked(belief: Belief, bound: Span, *, rank: str, whole_vocabulary: bool, p
     if rank == "rounded":
         least, most = np.floor(least + 0.5 - 1e-6) + 1, np.floor(most + 0.5 + 1e-6) + 1
     size = belief.z.shape[-1]
-    few = top_k(belief, top_k=np.clip(np.floor(least), 1, size))
-    many = top_k(belief, top_k=np.clip(np.floor(most), 1, size))
+    few = top_k(belief, top_k=np.clip(np.floor(least), 1, size), ties="any")
+    many = top_k(belief, top_k=np.clip(np.floor(most), 1, size), ties="any")
     return belief.narrowed(kept=few.must, removed=~many.possible, least=few.least)
 
 
