@@ -11,8 +11,9 @@ from samplerfuzz.cases import parameters as values
 from samplerfuzz.cases.case import Case
 from samplerfuzz.cases.logits import REGIMES, WEIGHTS, rows_of
 from samplerfuzz.cases.uniforms import ENDS, steps
+from samplerfuzz.core.registry import parameter
 
-STRATEGIES = {"ordinary": 0.45, "beside threshold": 0.25, "edge": 0.2, "poison": 0.05, "mixed rows": 0.05}
+STRATEGIES = {"ordinary": 0.4, "beside threshold": 0.25, "edge": 0.2, "neutral": 0.05, "poison": 0.05, "mixed rows": 0.05}
 _SWEPT, _REFUSED, _LONG_HISTORY = 8, 16, 150
 
 
@@ -62,9 +63,9 @@ class Generator:
         if strategy == "edge" and self.parameters:
             name = str(rng.choice(self.parameters))
             given[name] = self._spread(values.edge(name, rng, rows, logits))
-        if self.per_row and "temperature" in given and strategy != "poison" and rng.random() < 0.3:
-            # greedy rows beside random ones: where requests are regrouped, parameters go astray
-            given["temperature"] = np.where(rng.random(rows) < 0.3, 0.0, given["temperature"])
+        if "temperature" in given and rng.random() < (0.3 if self.per_row else 0.1):
+            # greedy rows beside random ones: where requests are regrouped, parameters go astray; and greedy rows of nonsense are padding
+            given["temperature"] = np.where(rng.random(rows) < (0.3 if self.per_row else 1.0), 0.0, given["temperature"])
         case = Case(logits=logits, parameters=given, regime=regime, strategy=strategy)
         case = case.with_(**self._other_inputs(rng, rows, logits.shape[1], strategy))
         if strategy in ("ordinary", "beside threshold") and "u" in self.inputs and rng.random() < 0.25:
@@ -96,6 +97,8 @@ class Generator:
         return mixed
 
     def _values(self, name: str, rng: np.random.Generator, logits: np.ndarray, strategy: str) -> Any:
+        if strategy == "neutral" and (off := parameter(name).switched_off(logits.shape[1])) is not None:
+            return np.full(len(logits), off) if parameter(name).is_number else [off] * len(logits)
         make = values.beside_threshold if strategy == "beside threshold" else values.ordinary
         return self._spread(make(name, rng, len(logits), logits))
 
@@ -114,6 +117,9 @@ class Generator:
             extra["prompt_length"] = rng.integers(0, np.array([len(ids) for ids in history]) + 1)
         if "seed" in self.inputs:
             seeds = rng.integers(0, 2**31, rows)
+            if rng.random() < 0.2:
+                # requests that name the same seed: each is alone with it, as far as it can tell
+                seeds = seeds[rng.integers(0, rows, rows)]
             extra["seeds"] = seeds if self.per_row else np.repeat(seeds[:1], rows)
         if "u" in self.inputs:
             u = rng.random(rows)

@@ -67,9 +67,24 @@ def _masked(rng: np.random.Generator, rows: int, size: int) -> np.ndarray:
     # the ends of a row are where stale indices and fallbacks show
     masked[:, -1] |= rng.random(rows) < 0.5
     masked[:, 0] |= rng.random(rows) < 0.5
+    # a whole range: padding behind the vocabulary, blocks of which a kernel sees nothing else
+    ends = np.sort(rng.integers(0, size + 1, (2, rows, 1)), 0)
+    inside = (np.arange(size) >= ends[0]) & (np.arange(size) < ends[1])
+    masked = np.where(rng.random((rows, 1)) < 0.2, inside, masked)
     masked[np.arange(rows), rng.integers(min(1, size - 1), size, rows)] = False
     masked[np.arange(rows), rng.integers(0, size, rows)] = False
+    # a grammar that allows one token: the first one has no loop that starts at 1
+    only = np.where(rng.random(rows) < 0.3, 0, rng.integers(0, size, rows))[:, None]
+    masked = np.where(rng.random((rows, 1)) < 0.05, np.arange(size) != only, masked)
     return np.where(masked, -np.inf, z)
+
+
+def _long_tail(rng: np.random.Generator, rows: int, size: int) -> np.ndarray:
+    """Return rows in which many tokens weigh together as much as the few best: what an approximation loses, it loses there."""
+    z = rng.normal(size=(rows, size)) * rng.choice([0.0, 0.1], size=(rows, 1))
+    for _ in range(2):
+        z[np.arange(rows), rng.integers(0, size, rows)] = np.log(size) + rng.normal(size=rows)
+    return z
 
 
 REGIMES: dict[str, Regime] = {
@@ -85,18 +100,19 @@ REGIMES: dict[str, Regime] = {
     "huge": _huge,
     "denormal": _denormal,
     "masked": _masked,
+    "long tail": _long_tail,
 }
 WEIGHTS = {"normal": 5, "masked": 3, "overflowing": 2, "huge": 0.5, "denormal": 0.5, "one-ulp": 0.5}
 
 
 def rows_of(regime: str, rng: np.random.Generator, rows: int, size: int) -> np.ndarray:
-    """Return [rows, size] float32 of a regime, with the arg-max kept off index 0 where it is free to move.
+    """Return [rows, size] float32 of a regime, with the arg-max seldom at index 0 where it is free to move.
 
-    A sampler that is broken in any way tends to answer 0, and rows whose arg-max is 0 would hide it.
+    A sampler that is broken in any way tends to answer 0, and rows whose arg-max is 0 would hide it; one that never answers 0 shows there.
     """
     z = np.asarray(REGIMES[regime](rng, rows, size), np.float32)
     if size > 1 and regime not in ("flat", "tied"):
-        first = z.argmax(-1) == 0
+        first = (z.argmax(-1) == 0) & (rng.random(rows) < 0.8)
         other = rng.integers(1, size, rows)
         index = np.flatnonzero(first)
         z[index, 0], z[index, other[index]] = z[index, other[index]].copy(), z[index, 0].copy()
