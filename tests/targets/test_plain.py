@@ -1,5 +1,7 @@
 """The plain-function contract: what is refused, and how the message helps."""
 
+from contextlib import closing
+
 import numpy as np
 import pytest
 
@@ -102,3 +104,34 @@ def test_changing_the_input_is_noticed():
         return logits
 
     assert PlainTarget(mutate, locator="x").run(case(top_k=1.0)).mutated
+
+
+@pytest.mark.parametrize(
+    ("declaration", "message"),
+    [
+        ("@sf.target", "write @sf.target(...)"),
+        ("@sf.target(order='top_k')", "expected the names of the stages in a list"),
+        ("@sf.target(order=['top_k', 'top_k'])", "order names 'top_k' twice"),
+        ("@sf.target(order=['top_p'])", "takes 'top_k', which no stage of order=['top_p'] reads; add 'top_k' to the order"),
+    ],
+)
+def test_a_declaration_that_cannot_be_meant_is_refused_in_words(tmp_path, declaration, message):
+    file = tmp_path / "declared.py"
+    file.write_text(f"import samplerfuzz as sf\n{declaration}\ndef mine(logits, top_k, top_p=1.0): return logits\n")
+    with pytest.raises(UsageError) as error:
+        load_target(f"{file}:mine")
+    assert message in str(error.value)
+
+
+def test_an_optional_parameter_that_no_stage_reads_stays_at_its_default(tmp_path):
+    file = tmp_path / "declared.py"
+    file.write_text("import samplerfuzz as sf\n@sf.target(order=['top_k'])\ndef mine(logits, top_k, min_p=0.0): return logits\n")
+    with closing(load_target(f"{file}:mine")) as loaded:
+        assert loaded.spec.parameters == ("top_k",)
+
+
+def test_a_function_that_names_no_parameter_is_told_to(tmp_path):
+    file = tmp_path / "declared.py"
+    file.write_text("def mine(logits, **kwargs): return logits\n")
+    with pytest.raises(UsageError, match="name them in the signature"):
+        load_target(f"{file}:mine")

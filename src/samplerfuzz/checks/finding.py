@@ -15,7 +15,7 @@ class Violation:
     """One broken claim on one case.
 
     Attributes:
-      check: id of the claim, for example `kept_token_is_missing`.
+      check: id of the claim, for example `kept_token_has_probability`.
       severity: one of SEVERITIES.
       row: the row of the case it was seen in.
       title: one sentence a person understands at once.

@@ -34,21 +34,6 @@ def neighbouring_seeds_draw_independently(self: Check, target: Target, case: Cas
     yield from _judged(self, row, drawn, "neighbouring seeds", "pairs of seeds")
 
 
-@probe("high", "draws", applies=lambda spec: spec.draws and "seed" in spec.inputs and not spec.per_row)
-def rows_of_neighbouring_seeds_draw_independently(self: Check, target: Target, case: Case) -> Iterator[Violation]:
-    """What row 1 draws with seed s tells nothing of what row 0 draws with seed s + 1. A stream that is found by adding the row to the seed is
-    shared by every call whose seed is next."""
-    row = _conditioned(case)
-    both = row.take(np.zeros(2, np.int64))
-
-    def drawn(round_: int) -> np.ndarray | None:
-        begin = int(row.seeds[0] if row.seeds is not None else 0) % 2**20 + round_ * 32
-        calls = [tokens_of(target, both.with_(seeds=np.full(2, begin + i))) for i in range(32)]
-        return None if any(tokens is None for tokens in calls) else np.concatenate([tokens[[1 - i % 2]] for i, tokens in enumerate(calls)])  # type: ignore[index]
-
-    yield from _judged(self, row, drawn, "row 1 of a seed and row 0 of the next", "pairs of crossed")
-
-
 @probe("high", "draws", applies=lambda spec: spec.draws and not spec.tosses and not ("seed" in spec.inputs and spec.per_row))
 def neighbouring_rows_draw_independently(self: Check, target: Target, case: Case) -> Iterator[Violation]:
     """Rows of one call that share a seed, or have none, draw independently of each other: what one row draws tells nothing of the next.

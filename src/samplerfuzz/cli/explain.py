@@ -23,7 +23,7 @@ EPILOG = """\
 \b
 Examples:
   samplerfuzz explain                             everything that can be explained
-  samplerfuzz explain kept_token_is_missing       a check: the name in a finding
+  samplerfuzz explain kept_token_has_probability  a check: the name in a finding
   samplerfuzz explain top_p                       a technique: a stage of a chain
   samplerfuzz explain dialect llama.cpp           an engine's conventions
 """

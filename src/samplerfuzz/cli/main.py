@@ -33,7 +33,7 @@ EXAMPLES = """\
 Examples:
   samplerfuzz fuzz                                  the built-in samplers
   samplerfuzz fuzz my_sampler.py:top_p              a function of yours
-  samplerfuzz explain kept_token_is_missing         what a finding means
+  samplerfuzz explain kept_token_has_probability    what a finding means
   samplerfuzz generate tiny "Once upon a time" --temperature -0.001
 
 \b

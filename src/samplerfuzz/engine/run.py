@@ -38,7 +38,10 @@ def select_checks(names: Sequence[str], excluded: Sequence[str]) -> list[Check]:
     def named(item: Check, among: Sequence[str]) -> bool:
         return item.id in among or item.kind in among
 
-    return [c for c in table.values() if (not names or named(c, names)) and not named(c, excluded)]
+    chosen = [c for c in table.values() if (not names or named(c, names)) and not named(c, excluded)]
+    if not chosen:
+        raise UsageError("no check is left; exclude fewer (`samplerfuzz ls checks` lists them)")
+    return chosen
 
 
 def run(
@@ -150,7 +153,7 @@ def _status(results: Sequence[TargetFinished], findings: Sequence[Finding], fail
         return INTERRUPTED, "interrupted"
     if serious:
         return FINDINGS, f"{len(serious)} finding{'s' * (len(serious) != 1)} at or above {fail_on}"
-    untested = [r.target for r in results if not r.outcomes.get("pass")]
+    untested = [r.target for r in results if not r.outcomes.get("pass") or not any(r.checks.values())]
     if not results or len(untested) == len(results):
         return NOTHING_TESTED, "no case reached a verdict: every call was refused or inconclusive"
     if untested:

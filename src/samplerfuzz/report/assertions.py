@@ -40,7 +40,7 @@ def assertion(finding: Finding) -> Assertion:
     expected, observed = v.expected, v.observed
     if v.protocol in ("draws", "grid") and "low" in expected:
         return _frequencies(finding)
-    if v.protocol in ("pairs of seeds", "pairs of rows", "pairs of crossed"):
+    if v.protocol in ("pairs of seeds", "pairs of rows"):
         pairs = min(max(4 * int(v.statistic.get("n", 0)), 2_000), 20_000)
         return Assertion(template="pairs", constants={"PAIRS": pairs, "OVER": v.protocol.rpartition(" ")[2]})
     if v.protocol == "alone":

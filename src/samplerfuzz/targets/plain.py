@@ -35,6 +35,8 @@ _CHOICES = {
 
 
 def target(
+    function: None = None,
+    /,
     *,
     order: Sequence[str] | None = None,
     returns: str | None = None,
@@ -72,8 +74,15 @@ def target(
     if returns is not None and returns not in RETURNS:
         raise UsageError(f"returns={returns!r}: expected one of {', '.join(RETURNS)}")
     settled = dict(engine.conventions) if engine else {}
+    if function is not None:
+        raise UsageError("sf.target declares what a function promises: write @sf.target(...), for example @sf.target(order=['top_p'])")
+    if isinstance(order, str):
+        raise UsageError(f"order={order!r}: expected the names of the stages in a list, for example [{order!r}]")
     for stage in order or ():
         technique(stage)
+    twice = [stage for index, stage in enumerate(order or ()) if stage in list(order or ())[:index]]
+    if twice:
+        raise UsageError(f"order names {twice[0]!r} twice; a stage is applied once")
     options = {
         "order": None if order is None else tuple(order),
         "returns": returns,
@@ -275,6 +284,17 @@ def _specification(function: Callable[..., Any], locator: str) -> TargetSpec:
         raise UsageError(
             f"target {locator!r}: order names {missing[0]!r} but the function does not take {technique(missing[0]).parameters[0].name!r}"
         )
+    unread = [name for name in names if not any(item.name in order for item in owners[name])]
+    # what no stage reads stays at its default
+    optional = {argument.name for argument in signature if argument.default is not argument.empty}
+    names = [name for name in names if name not in unread or name not in optional]
+    unread = [name for name in unread if name not in optional]
+    if unread:
+        raise UsageError(
+            f"target {locator!r}: it takes {unread[0]!r}, which no stage of order={list(order)} reads; add {owners[unread[0]][0].name!r} to the order"
+        )
+    if not names and any(argument.kind is argument.VAR_KEYWORD for argument in signature):
+        raise UsageError(f"target {locator!r} takes **{signature[-1].name} and no parameter by name; name them in the signature")
     options.setdefault("declared", _negative("greedy"))
     return TargetSpec(
         name=locator.rpartition(":")[2],
