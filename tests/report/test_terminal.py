@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from synthetic import case, crossing_token, finding, run_events
 
-from samplerfuzz.engine.events import Event
+from samplerfuzz.engine.events import Event, TargetFinished
 from samplerfuzz.report.terminal import TerminalReporter
 
 BLOCK = """\
@@ -126,3 +127,11 @@ def test_a_long_name_gets_a_line_of_its_own() -> None:
     locator = "samplers.py:top_p_that_stops_before_the_crossing_token"
     lines = shown(run_events(status=0, reason="nothing found", target=locator)).splitlines()
     assert lines[lines.index("top_p_that_stops_before_the_crossing_token") + 1].startswith("  findings 0 · pairs 1,234")
+
+
+def test_what_was_wrong_once_is_told() -> None:
+    events = [
+        replace(e, outcomes={**e.outcomes, "unconfirmed": 46}) if isinstance(e, TargetFinished) else e
+        for e in run_events(status=0, reason="nothing found")
+    ]
+    assert "wrong once, right when asked again: samplers.py:mine 46" in shown(events)

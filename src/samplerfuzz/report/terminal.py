@@ -191,6 +191,9 @@ class TerminalReporter:
         )
         if skipped:
             lines.append(Text.assemble(("not applicable: ", "dim"), ", ".join(sorted(skipped))))
+        if once := {t.target: n for t in self._finished if (n := t.outcomes.get("unconfirmed", 0))}:
+            seen = ", ".join(f"{printable(target)} {count(n)}" for target, n in once.items())
+            lines.append(Text(f"wrong once, right when asked again: {seen}; does the answer depend on earlier calls?", style="bold yellow"))
         assumed = [s.target for s in self._started.values() if s.order_was_assumed]
         if assumed:
             lines.append(
