@@ -16,7 +16,7 @@ def ordinary(name: str, rng: np.random.Generator, rows: int, logits: np.ndarray)
     item = parameter(name)
     if item.kind == "bias":
         return [
-            {int(i): float(rng.choice([-100.0, -2.0, 0.5, 3.0, 100.0])) for i in rng.integers(0, size, rng.integers(0, 4))}
+            {int(i): float(rng.choice([-100.0, -2.0, 0.5, 3.0, 100.0])) for i in rng.integers(0, size, _few_or_many(rng))}
             for _ in range(rows)
         ]
     if item.kind == "ids":
@@ -38,6 +38,11 @@ def ordinary(name: str, rng: np.random.Generator, rows: int, logits: np.ndarray)
     if item.neutral is not None and low <= item.neutral <= high:
         values = np.where(rng.random(rows) < item.quiet, item.neutral, values)
     return values
+
+
+def _few_or_many(rng: np.random.Generator) -> int:
+    """Return how many entries a bias has: mostly few, now and then more than a table of fixed size would hold."""
+    return int(rng.integers(0, 4) if rng.random() < 0.9 else rng.integers(4, 65))
 
 
 def _some_ids(rng: np.random.Generator, size: int) -> list[int]:
