@@ -47,7 +47,7 @@ def engine(name, *, behave_as=None, only=None, **declaration):
     return target(dialect=name, returns="logits", **declaration)(function)
 
 
-def fuzz(function, *, cases=700):
+def fuzz(function, *, cases=1500):
     findings, pairs = [], []
 
     def listen(event):
@@ -70,24 +70,26 @@ def test_an_engine_s_own_way_is_never_accused(name):
     assert pairs > 500
 
 
-# declared, done, parameters, a check that sees it
+# declared, done, and the parameters in which the two differ
 OTHER_WAYS = [
-    ("sglang", "vllm", "top_k top_p", "kept_token_has_probability"),
-    ("vllm", "sglang", "top_k top_p", "removed_token_has_no_probability"),
-    ("vllm", "llama.cpp", "temperature top_p", "removed_token_has_no_probability"),
-    ("vllm", "transformers", "temperature", "kept_token_has_probability"),
-    ("vllm", "sglang", "top_k", "kept_token_has_probability"),
-    ("llama.cpp", "transformers", "top_k", "no_more_tokens_stay_than_a_rule_keeps"),
-    ("llama.cpp", "gemma", "top_p", "no_more_tokens_stay_than_a_rule_keeps"),
-    ("gemma", "llama.cpp", "top_p", "kept_token_has_probability"),
-    ("mlx-lm", "llama.cpp", "xtc_threshold temperature", "kept_token_has_probability"),
+    ("sglang", "vllm", "top_k top_p"),
+    ("vllm", "sglang", "top_k top_p"),
+    ("vllm", "llama.cpp", "temperature top_p"),
+    ("vllm", "transformers", "temperature"),
+    ("vllm", "sglang", "top_k"),
+    ("llama.cpp", "transformers", "top_k"),
+    ("llama.cpp", "gemma", "top_p"),
+    ("gemma", "llama.cpp", "top_p"),
+    ("mlx-lm", "llama.cpp", "xtc_threshold temperature"),
 ]
+WRONG_SETS = {"removed_token_has_no_probability", "kept_token_has_probability", "no_more_tokens_stay_than_a_rule_keeps"}
 
 
-@pytest.mark.parametrize(("declared", "done", "parameters", "check"), OTHER_WAYS)
-def test_another_engine_s_way_is_accused(declared, done, parameters, check):
-    _, findings, _ = fuzz(engine(declared, behave_as=done, only=parameters))
-    assert check in {name for name, _ in findings}
+@pytest.mark.parametrize(("declared", "done", "parameters"), OTHER_WAYS)
+def test_another_engine_s_way_is_accused(declared, done, parameters):
+    """A few cases are enough; which of several wrong sets is met first is chance."""
+    _, findings, _ = fuzz(engine(declared, behave_as=done, only=parameters), cases=4000)
+    assert WRONG_SETS & {name for name, _ in findings}
 
 
 def test_order_and_policies_come_from_the_dialect():
