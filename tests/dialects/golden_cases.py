@@ -48,6 +48,7 @@ PLAIN = [
     ("typical", logs(0.5, 0.3, 0.2), {"typical_p": 0.2}),
     ("typical, two tokens", STEEP, {"typical_p": 0.5}),
     ("XTC", ORDINARY, {"xtc_threshold": 0.15, "xtc_probability": 1.0}),
+    ("XTC at a quarter", HALVES, {"xtc_threshold": 0.25, "xtc_probability": 1.0}),
     ("XTC with one top choice", ORDINARY, {"xtc_threshold": 0.35, "xtc_probability": 1.0}),
     ("XTC rests", ORDINARY, {"xtc_threshold": 0.15, "xtc_probability": 0.0}),
     ("XTC without a threshold", logs(0.45, 0.28, 0.15, 0.12), {"xtc_probability": 1.0}),

@@ -5,6 +5,8 @@ A list of (logit, id) that is sorted and cut, in the sampler order 6, 0, 1, 3, 4
 
 import math
 
+from golden_cases import single
+
 ORIGIN, ONE_FILTER = "read", False
 TAKES = (
     "temperature", "top_k", "top_a", "top_p", "min_p", "typical_p", "top_n_sigma", "xtc_threshold", "xtc_probability", "repetition_penalty",
@@ -17,8 +19,12 @@ def version():
 
 
 def shares(tokens):
-    weights = [math.exp(z - tokens[0][0]) for z, _ in tokens]
-    return [w / sum(weights) for w in weights]
+    # in float32, as it computes: a share that is a quarter is one
+    weights = [single(math.exp(single(z - tokens[0][0]))) for z, _ in tokens]
+    total = 0.0
+    for weight in weights:
+        total = single(total + weight)
+    return [single(w / total) for w in weights]
 
 
 def ordered(tokens):
