@@ -6,7 +6,7 @@ import struct
 
 INF = float("inf")
 # ids of the tokens so far; the first PROMPT of them are the prompt
-HISTORY, PROMPT = [0, 1, 1, 3], 2
+HISTORY, PROMPT = [0, 1, 3, 1], 2
 
 
 def single(x):
@@ -77,6 +77,15 @@ PLAIN = [
     ("eta", STEEP, {"eta_cutoff": 0.2}),
     ("top-h", STEEP, {"top_h": 0.6}),
     ("top-a", STEEP, {"top_a": 0.4}),
+    ("dynamic temperature", STEEP, {"temperature": 1.0, "dynatemp_range": 0.5, "dynatemp_exponent": 2.0}),
+    ("mirostat 2", STEEP, {"mirostat": 2, "mirostat_tau": 1.05, "mirostat_eta": 0.1}),
+    ("mirostat 1", logs(0.4, 0.25, 0.15, 0.1, 0.06, 0.04), {"mirostat": 1, "mirostat_tau": 1.1, "mirostat_eta": 0.1}),
+    ("mirostat leaves no other filter", STEEP, {"mirostat": 2, "mirostat_tau": 1.5, "mirostat_eta": 0.1, "temperature": 1.5, "top_k": 1}),
+    ("mirostat 0", STEEP, {"mirostat": 0, "mirostat_tau": 0.6, "mirostat_eta": 0.1, "top_k": 3}),
+    ("adaptive-p", STEEP, {"adaptive_target": 0.3, "adaptive_decay": 0.9}),
+    ("adaptive-p off", STEEP, {"adaptive_target": -0.5}),
+    ("DRY", SEEN, {"dry_multiplier": 0.8, "dry_allowed_length": 1}),
+    ("DRY off", SEEN, {"dry_multiplier": 0.8, "dry_allowed_length": 1, "dry_penalty_last_n": 0}),
     ("repetition penalty", SEEN, {"repetition_penalty": 2.0}),
     ("presence penalty", SEEN, {"presence_penalty": 0.5}),
     ("frequency penalty", SEEN, {"frequency_penalty": 0.5}),

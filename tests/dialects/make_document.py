@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 from samplerfuzz.core.dialects import ENGINES, Dialect
-from samplerfuzz.core.registry import TECHNIQUES
 
 HERE = Path(__file__).resolve().parent
 DOCUMENT = HERE.parents[1] / "DIALECTS.md"
@@ -85,12 +84,12 @@ def _answer(case: dict | None) -> str:
 
 
 def _orders() -> list[str]:
-    rows = [[item.name, item.version, " → ".join(stage for stage in item.order if stage in TECHNIQUES)] for item in ENGINES]
+    rows = [[item.name, item.version, " → ".join(item.order)] for item in ENGINES]
     return ["## Order", "", *_table(["dialect", "version", "stages"], rows)]
 
 
 def _conventions() -> list[str]:
-    names = sorted({name for item in ENGINES for name in item.conventions if name.partition(".")[0] in TECHNIQUES})
+    names = sorted({name for item in ENGINES for name in item.conventions})
     rows = [[f"`{name}`", *(_convention(item, name) for item in ENGINES)] for name in names]
     return [
         "## Conventions",

@@ -1,7 +1,6 @@
 """Every dialect against what its engine answered: the sampler made from it, and the oracle under its conventions."""
 
 import json
-from dataclasses import fields
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -11,7 +10,6 @@ import pytest
 from samplerfuzz import samplers
 from samplerfuzz.core.dialects import ENGINES, find_dialect
 from samplerfuzz.core.errors import ParameterError
-from samplerfuzz.core.registry import parameter_owners
 from samplerfuzz.oracle import History, Precision, believe, judge_distributions, precision, readings
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.json"))
@@ -38,10 +36,6 @@ def _deviates(data, case):
     return (data["engine"], case["name"]) in DEVIATIONS
 
 
-def _is_known(case):
-    return set(case["parameters"]) <= set(parameter_owners())
-
-
 def _conforms(data, case):
     return not _deviates(data, case)
 
@@ -60,12 +54,12 @@ def _is_a_contract(data, case):
 
 
 def _such(*wanted):
-    """Return the cases of the techniques there are for which everything wanted holds."""
+    """Return the cases for which everything wanted holds."""
     return [
         pytest.param(data, case, id=f"{data['engine']}: {case['name']}")
         for data in DATA
         for case in data["cases"]
-        if _is_known(case) and all(w(data, case) for w in wanted)
+        if all(w(data, case) for w in wanted)
     ]
 
 
@@ -90,15 +84,8 @@ def _chain(engine, case):
     return samplers.from_dialect(engine, vocabulary=size, **given)
 
 
-def _state(data, case):
-    """Return the tokens so far; where the state does not know the prompt, without it if nothing of the case counts it."""
-    rules = {find_dialect(data["engine"]).conventions.get(f"{name}.tokens") for name in case["parameters"]} - {None}
-    knows_the_prompt = len(fields(samplers.State)) > 2
-    if rules == {"all", "output"} and not knows_the_prompt:
-        pytest.skip("the state does not know the prompt yet")
-    tokens = data["history"][data["prompt"] :] if rules == {"output"} and not knows_the_prompt else data["history"]
-    parts = [jnp.array([tokens], jnp.int32), jnp.array([len(tokens)], jnp.int32), jnp.array([data["prompt"]], jnp.int32)]
-    return samplers.State(*parts[: 3 if knows_the_prompt else 2])
+def _state(data):
+    return samplers.State(*(jnp.array(x, jnp.int32) for x in ([data["history"]], [len(data["history"])], [data["prompt"]])))
 
 
 def _same_but_for_ties(row, one, other):
@@ -123,7 +110,7 @@ def _compare(data, case):
         with pytest.raises(ParameterError, match="takes"):
             _chain(dialect.name, case)
         return
-    state = _state(data, case)
+    state = _state(data)
     padded = np.pad(row, ((0, 0), (0, WIDTH - row.shape[1])), constant_values=-np.inf)
     out = np.asarray(_chain(dialect.name, case)(padded, state)[0], np.float64)[0]
     weights = np.exp(out - out.max())

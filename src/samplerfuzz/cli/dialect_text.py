@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from samplerfuzz.core.dialects import Dialect, Rule
-from samplerfuzz.core.registry import TECHNIQUES, parameter, parameter_owners
+from samplerfuzz.core.registry import parameter
 
 _MEANINGS = {
     "ties all": "all that tie at the cut stay",
@@ -32,13 +32,15 @@ _MEANINGS = {
 def page(dialect: Dialect) -> str:
     """Return everything that a dialect settles."""
     lines = [f"{dialect.name} ({dialect.version})", f"  {dialect.source}", ""]
-    lines += ["Order: " + " > ".join(stage for stage in dialect.order if stage in TECHNIQUES)]
+    lines += ["Order: " + " > ".join(dialect.order)]
     lines += [f"Temperature: T < 0 {_policy(dialect.negative_temperature)}, T = 0 {_policy(dialect.zero_temperature)}."]
+    for name, left in dialect.replaced.items():
+        lines += [f"With {name}, only {', '.join(left)} are applied."]
     if dialect.one_filter:
         lines += ["One filter a call."]
     if dialect.prefilter:
         lines += [f"It looks at the {dialect.prefilter} best tokens only."]
-    lines += ["", "Parameters:", *(_rule(name, rule) for name, rule in dialect.rules.items() if name in parameter_owners())]
+    lines += ["", "Parameters:", *(_rule(name, rule) for name, rule in dialect.rules.items())]
     lines += ["", "Conventions:", *_settled(dialect.conventions)]
     if dialect.habits:
         lines += ["", "Seen, and not promised (samplers made from the dialect follow it, verdicts do not):", *_settled(dialect.habits)]

@@ -29,7 +29,7 @@ def _techniques() -> Iterable[Row]:
 
 def _dialects() -> Iterable[Row]:
     for item in DIALECTS.values():
-        yield item.name, item.version, " > ".join(stage for stage in item.order if stage in TECHNIQUES)
+        yield item.name, item.version, " > ".join(item.order)
 
 
 def _checks() -> Iterable[Row]:

@@ -8,7 +8,9 @@ from rows import softmax
 ORIGIN, ONE_FILTER = "ran", False
 TAKES = (
     "temperature", "top_k", "top_p", "min_p", "typical_p", "top_n_sigma", "xtc_threshold", "xtc_probability", "repetition_penalty",
-    "presence_penalty", "frequency_penalty", "penalty_last_n", "logit_bias",
+    "presence_penalty", "frequency_penalty", "penalty_last_n", "logit_bias", "dynatemp_range",
+    "dynatemp_exponent", "mirostat", "mirostat_tau", "mirostat_eta", "adaptive_target", "adaptive_decay", "dry_multiplier", "dry_base",
+    "dry_allowed_length", "dry_penalty_last_n",
 )  # fmt: skip
 
 
@@ -18,6 +20,14 @@ def version():
 
 def chain(size, p):
     """Return the samplers that common_sampler_init makes, in its order, with its defaults of companions."""
+    if p.get("mirostat", 0):
+        yield llama_cpp.llama_sampler_init_temp(p.get("temperature", 1.0))
+        tau, eta = p.get("mirostat_tau", 5.0), p.get("mirostat_eta", 0.1)
+        one = p["mirostat"] == 1
+        yield (
+            llama_cpp.llama_sampler_init_mirostat(size, 7, tau, eta, 100) if one else llama_cpp.llama_sampler_init_mirostat_v2(7, tau, eta)
+        )
+        return
     penalties = {"repetition_penalty", "presence_penalty", "frequency_penalty"} & set(p)
     if "logit_bias" in p:
         biases = [llama_cpp.llama_logit_bias(token, bias) for token, bias in p["logit_bias"].items()]
@@ -27,6 +37,9 @@ def chain(size, p):
         if not repeat > 0:
             raise ValueError("penalty_repeat must be finite and greater than 0")
         yield llama_cpp.llama_sampler_init_penalties(size, p.get("penalty_last_n", 64), repeat, frequency, presence)
+    if "dry_multiplier" in p:
+        length, window = p.get("dry_allowed_length", 2), p.get("dry_penalty_last_n", 64)
+        yield llama_cpp.llama_sampler_init_dry(None, p["dry_multiplier"], p.get("dry_base", 1.75), length, window, None, 0)
     if "top_n_sigma" in p:
         yield llama_cpp.llama_sampler_init_top_n_sigma(p["top_n_sigma"])
     if "top_k" in p:
@@ -39,8 +52,12 @@ def chain(size, p):
         yield llama_cpp.llama_sampler_init_min_p(p["min_p"], 0)
     if {"xtc_threshold", "xtc_probability"} & set(p):
         yield llama_cpp.llama_sampler_init_xtc(p.get("xtc_probability", 0.0), p.get("xtc_threshold", 0.1), 0, 7)
-    if "temperature" in p:
-        yield llama_cpp.llama_sampler_init_temp_ext(p["temperature"], 0.0, 1.0)
+    if {"temperature", "dynatemp_range"} & set(p):
+        yield llama_cpp.llama_sampler_init_temp_ext(
+            p.get("temperature", 1.0), p.get("dynatemp_range", 0.0), p.get("dynatemp_exponent", 1.0)
+        )
+    if "adaptive_target" in p:
+        yield llama_cpp.llama_sampler_init_adaptive_p(p["adaptive_target"], p.get("adaptive_decay", 0.9), 7)
 
 
 def run(row, parameters, history, prompt):

@@ -57,6 +57,7 @@ class Dialect:
       conventions: "stage.convention" -> value, as the oracle's twins name them: what it documents, or what its arithmetic leaves no choice in.
       habits: likewise, what it was seen to do and does not promise, such as the order an unstable sort leaves ties in. Samplers made from the
         dialect follow habits; the oracle does not judge by them.
+      replaced: parameter -> the only stages that are left where it is not neutral.
       one_filter: whether it applies one filter a call, and not several of them one after another.
       prefilter: the number of best tokens that it looks at, where it never looks at all of them; 0: all.
       before_prefilter: the stages of `order` that still see all of them.
@@ -70,6 +71,7 @@ class Dialect:
     rules: Mapping[str, Rule]
     conventions: Mapping[str, str] = field(default_factory=dict)
     habits: Mapping[str, str] = field(default_factory=dict)
+    replaced: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     one_filter: bool = False
     prefilter: int = 0
     before_prefilter: tuple[str, ...] = ()
@@ -107,10 +109,24 @@ class Dialect:
 
     def settled(self, given: Mapping[str, np.ndarray], vocabulary: int | None = None) -> dict[str, Any]:
         """Return the parameters as the engine computes with them; it has no say about those that it does not have."""
-        return {
+        out: dict[str, Any] = {
             name: self.rules[name].settled(name, values, vocabulary) if name in self.rules and parameter(name).is_number else values
             for name, values in given.items()
         }
+        for name, left in self.replaced.items():
+            if name in out:
+                out = self._without(out, np.asarray(out[name]) != parameter(name).neutral, left)
+        return out
+
+    def _without(self, settled: dict[str, Any], rows: np.ndarray, left: Collection[str]) -> dict[str, Any]:
+        """Switch every stage off, in the `rows` where true, but those that are `left`."""
+        out = dict(settled)
+        for item in self.stages(settled):
+            first = item.parameters[0]
+            if item.name not in left and rows.any() and first.neutral is not None:
+                values = np.asarray(out[first.name])
+                out[first.name] = np.where(rows, np.asarray(first.neutral, values.dtype), values)
+        return out
 
     def refused(self, given: Mapping[str, np.ndarray], vocabulary: int | None = None) -> dict[str, np.ndarray]:
         """Return, for each parameter, which of its values the engine does not take."""
