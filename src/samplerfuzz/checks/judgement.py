@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -214,17 +214,6 @@ def _history(case: Case, spec: TargetSpec) -> History:
     only_output = "output" in spec.inputs and "history" not in spec.inputs
     ids = tuple(row[n:] for row, n in zip(case.history, lengths, strict=True)) if only_output else case.history
     return History(ids=ids, prompt_length=np.zeros(case.rows, np.int64))
-
-
-def _dense(rows: Sequence[Mapping[int, float] | Sequence[int]], shape: tuple[int, ...]) -> np.ndarray:
-    """Return the addend of each token [B, V], 1 for a token that a list names; ids outside the vocabulary are left out."""
-    dense = np.zeros(shape)
-    for row, tokens in enumerate(rows):
-        addends = tokens if isinstance(tokens, Mapping) else dict.fromkeys(tokens, 1.0)
-        for token, addend in addends.items():
-            if 0 <= token < shape[1]:
-                dense[row, token] = addend
-    return dense
 
 
 def _rows_of(belief: Belief, rows: np.ndarray) -> Belief:

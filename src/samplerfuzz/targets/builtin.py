@@ -101,17 +101,6 @@ def _function(name: str, order: tuple[str, ...]) -> Callable[..., Any]:
     return declared(call)
 
 
-def _dense(name: str, given: Any, shape: tuple[int, int], size: int) -> np.ndarray:
-    """Return the addend of each token, 1 for a token that a list names."""
-    dense = np.zeros(shape, np.float32)
-    for row, tokens in enumerate(given):
-        for token in tokens:
-            if not 0 <= token < size:
-                raise ValueError(f"{name} names token {token}, outside the vocabulary of {size}")
-            dense[row, token] = tokens[token] if isinstance(tokens, dict) else 1.0
-    return dense
-
-
 def _bucket(n: int, least: int) -> int:
     return max(least, 1 << (n - 1).bit_length())
 
