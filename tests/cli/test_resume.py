@@ -106,12 +106,16 @@ def test_kill_9_at_any_moment_loses_nothing():
             break
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        killed += 1
         past = history_of(recorded())
+        if past.finished is not None:  # on a fast machine the kill can come after the end, when the reports are written
+            break
+        killed += 1
         known |= {f.id: f.case.to_json() for t in past.by_target.values() for f in t.findings}
         counts |= {name: t.checkpoint for name, t in past.by_target.items() if t.checkpoint}
-    out, err = process.communicate()
-    assert process.returncode == 1, err
+    if process.returncode != -signal.SIGKILL:
+        out, err = process.communicate()
+        assert process.returncode == 1, err
+        assert all(name in out for name in known), "what was found before is shown again"
     ended = report()
     assert ended["settings"].get("times_resumed", 0) == killed
     found = {f["id"]: f["case"] for f in ended["findings"]}
@@ -124,7 +128,6 @@ def test_kill_9_at_any_moment_loses_nothing():
             assert (target["calls"], target["pairs"]) >= (last.calls, last.pairs)
             assert all(target["outcomes"].get(name, 0) >= n for name, n in last.outcomes.items())
             assert all(target["checks"][name] >= n for name, n in last.checks.items())
-    assert all(f in out for f in found), "what was found before is shown again"
 
 
 def test_the_same_command_goes_on(capsys):

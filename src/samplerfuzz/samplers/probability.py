@@ -13,7 +13,7 @@ def probabilities(z: jax.Array) -> jax.Array:
 
     Example:
       >>> import jax.numpy as jnp
-      >>> probabilities(jnp.log(jnp.array([[0.5, 0.25, 0.25]])))
+      >>> probabilities(jnp.log(jnp.array([[0.5, 0.25, 0.25]]))).round(4)
       Array([[0.5 , 0.25, 0.25]], dtype=float32)
     """
     weight = jnp.exp(below_max(z))
