@@ -8,7 +8,7 @@ from samplerfuzz.core.dialects import DIALECTS
 from samplerfuzz.core.registry import TECHNIQUES
 from samplerfuzz.llama.models import known
 from samplerfuzz.targets import builtin
-from samplerfuzz.zoo import DEFECTS
+from samplerfuzz.zoo import DEFECTS, UNEXPRESSED
 
 
 def run(capsys, *arguments):
@@ -69,7 +69,7 @@ LISTED = {
     "checks": load_all(),
     "targets": builtin.names(),
     "models": known(),
-    "zoo": DEFECTS,
+    "zoo": [*DEFECTS, *UNEXPRESSED],
 }
 
 

@@ -54,10 +54,12 @@ def _models() -> Iterable[Row]:
 
 
 def _zoo() -> Iterable[Row]:
-    from samplerfuzz.zoo import DEFECTS
+    from samplerfuzz.zoo import DEFECTS, UNEXPRESSED
 
     for item in DEFECTS.values():
         yield item.id, item.target, item.description
+    for id, reason in UNEXPRESSED.items():
+        yield id, "not in the zoo", reason
 
 
 KINDS: dict[str, Callable[[], Iterable[Row]]] = {

@@ -4,12 +4,48 @@ They prove the engine: every one must be found from the plain function alone. Ea
 library, so that nothing but its one bug can be found. NumPy only.
 
 >>> DEFECTS["LC-01"].target
-'samplerfuzz.zoo.filters:top_p_stops_before_the_crossing_token'
+'samplerfuzz.zoo.nucleus:top_p_stops_before_the_crossing_token'
 """
 
-from samplerfuzz.zoo import batches, chains, crashes, draws, filters, masks, penalties, temperatures
+from samplerfuzz.zoo import (
+    batches,
+    chains,
+    crashes,
+    draws,
+    filters,
+    layouts,
+    masks,
+    noise,
+    nucleus,
+    penalties,
+    rejection,
+    scans,
+    streams,
+    temperatures,
+    thresholds,
+)
 from samplerfuzz.zoo.catalog import Defect, registered
+from samplerfuzz.zoo.unexpressed import UNEXPRESSED
 
 DEFECTS: dict[str, Defect] = registered()
 
-__all__ = ["DEFECTS", "Defect", "batches", "chains", "crashes", "draws", "filters", "masks", "penalties", "temperatures"]
+__all__ = [
+    "DEFECTS",
+    "UNEXPRESSED",
+    "Defect",
+    "batches",
+    "chains",
+    "crashes",
+    "draws",
+    "filters",
+    "layouts",
+    "masks",
+    "noise",
+    "nucleus",
+    "penalties",
+    "rejection",
+    "scans",
+    "streams",
+    "temperatures",
+    "thresholds",
+]

@@ -52,6 +52,11 @@ def require_history(history: Sequence[np.ndarray], logits: np.ndarray) -> list[n
     return rows
 
 
+def require_uniforms(u: np.ndarray) -> None:
+    """Refuse what is not in [0, 1)."""
+    require(np.all((np.asarray(u) >= 0) & (np.asarray(u) < 1)), f"u must be in [0, 1), got {u}")
+
+
 def is_off(top_k: int, vocabulary: int) -> bool:
     """Whether top-k keeps everything; refuse what is not a whole number."""
     require(top_k == int(top_k), f"top_k must be a whole number, got {top_k}")
@@ -85,9 +90,11 @@ def distribution(logits: np.ndarray, temperature: float) -> np.ndarray:
     return one_hot(logits.argmax(-1), logits.shape[-1]) if temperature == 0 else softmax(scaled(logits, temperature))
 
 
-def tempered(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """Return z/T up to a shift, at T = 0 the arg-max alone; removed = −inf."""
-    return masked(logits, one_hot(logits.argmax(-1), logits.shape[-1]) > 0) if temperature == 0 else scaled(logits, temperature)
+def tempered(logits: np.ndarray, temperature: float | np.ndarray) -> np.ndarray:
+    """Return z/T up to a shift for T a scalar or `[B]`, at T = 0 the arg-max alone; removed = −inf."""
+    greedy = np.broadcast_to(np.asarray(temperature) == 0, logits.shape[:1])
+    best = one_hot(logits.argmax(-1), logits.shape[-1]) > 0
+    return masked(scaled(logits, np.where(greedy, 1.0, temperature)), best | ~greedy[:, None])
 
 
 def descending(values: np.ndarray) -> np.ndarray:
@@ -102,6 +109,11 @@ def keep_ranks(order: np.ndarray, keep_sorted: np.ndarray, logits: np.ndarray) -
     return keep & ~np.isneginf(logits)
 
 
+def mass_before(ranked: np.ndarray) -> np.ndarray:
+    """Return the sum of the probabilities that stand before each of a row."""
+    return np.concatenate([np.zeros((len(ranked), 1)), np.cumsum(ranked, -1)[:, :-1]], -1)
+
+
 def keep_top_k(logits: np.ndarray, top_k: int) -> np.ndarray:
     """Keep the k largest; k ≤ 0 and k ≥ V keep everything."""
     vocabulary = logits.shape[-1]
@@ -113,17 +125,24 @@ def keep_top_p(logits: np.ndarray, top_p: float) -> np.ndarray:
     """Keep the smallest prefix of the sorted probabilities whose mass reaches p, the crossing token included."""
     if top_p >= 1:
         return ~np.isneginf(logits)
-    p = softmax(logits)
     order = descending(logits)
-    before = np.cumsum(np.take_along_axis(p, order, -1), -1)
-    before = np.concatenate([np.zeros((len(p), 1)), before[:, :-1]], -1)
-    return keep_ranks(order, before < top_p, logits)
+    ranked = np.take_along_axis(softmax(logits), order, -1)
+    return keep_ranks(order, mass_before(ranked) < top_p, logits)
 
 
 def keep_min_p(logits: np.ndarray, min_p: float) -> np.ndarray:
     """Keep p ≥ a·p_max, measured as z − m ≥ ln a; a = 0 keeps everything."""
     floor = np.log(min_p) if min_p > 0 else -np.inf
     return (scaled(logits, 1.0) >= floor) & ~np.isneginf(logits)
+
+
+def keep_xtc(logits: np.ndarray, threshold: float) -> np.ndarray:
+    """Remove the tokens with p ≥ t but the least probable of them, where there are at least two."""
+    order = descending(logits)
+    p = np.take_along_axis(softmax(logits), order, -1)
+    top = (p >= threshold) & (p > 0)
+    least_probable = top.sum(-1, keepdims=True) - 1
+    return keep_ranks(order, ~top | (np.arange(top.shape[-1]) >= least_probable), logits)
 
 
 def masked(logits: np.ndarray, keep: np.ndarray) -> np.ndarray:
@@ -137,6 +156,19 @@ def penalise_repetition(row: np.ndarray, ids: np.ndarray, penalty: float) -> np.
     seen = np.unique(ids)
     out[seen] = np.where(out[seen] > 0, out[seen] / penalty, out[seen] * penalty)
     return out
+
+
+def draw_by_inversion(p: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """Draw from probabilities by inverse CDF in the order of the ids; where float sums fall short, the last token with mass."""
+    cdf = np.cumsum(p, -1)
+    found = (cdf <= np.asarray(u, np.float64)[:, None]).sum(-1)
+    last = p.shape[-1] - 1 - (p[:, ::-1] > 0).argmax(-1)
+    return np.minimum(found, last).astype(np.int32)
+
+
+def generator(seed: int) -> np.random.Generator:
+    """Return the stream of a seed."""
+    return np.random.default_rng(int(seed) % 2**64)
 
 
 def draw_by_gumbel(logits: np.ndarray, generator: np.random.Generator) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Defects of a single filter: the boundary, the sentinel, the direction, the way back from sorted order."""
+"""Defects of a single filter, top-p aside: the boundary, the sentinel, the default, the values of what stays."""
 
 from __future__ import annotations
 
@@ -8,34 +8,20 @@ import samplerfuzz as sf
 from samplerfuzz.zoo.catalog import defect
 from samplerfuzz.zoo.correct import (
     descending,
-    distribution,
     is_off,
+    keep_min_p,
     keep_ranks,
     keep_top_k,
+    keep_xtc,
     masked,
     require,
     require_logits,
+    require_min_p,
     require_temperature,
-    require_top_p,
+    scaled,
     softmax,
     tempered,
 )
-
-
-@defect(id="LC-01", source="ggml-org/llama.cpp PR #1953, 2023-06-20", kind="off by one", expected_checks=("support", "distribution"))
-@sf.target(order=["temperature", "top_p"], returns="logits")
-def top_p_stops_before_the_crossing_token(logits, temperature, top_p):
-    """Top-p keeps the largest set with mass ≤ p instead of the smallest with mass ≥ p."""
-    require_logits(logits)
-    require_temperature(temperature)
-    require_top_p(top_p)
-    z = tempered(logits, temperature)
-    if top_p == 1:
-        return z
-    order = descending(z)
-    kept = np.cumsum(np.take_along_axis(softmax(z), order, -1), -1) <= top_p
-    kept[:, 0] = True
-    return masked(z, keep_ranks(order, kept, z))
 
 
 @defect(
@@ -67,82 +53,6 @@ def top_k_off_is_greedy(logits, temperature, top_k):
     return softmax(masked(z, keep_ranks(descending(z), ranks < k, z)))
 
 
-@defect(id="OLD-03", source="BlinkDL/ChatRWKV PR #170, 2023-09-14", kind="empty search", expected_checks=("support", "metamorphic"))
-@sf.target(order=["top_p"], returns="logits")
-def top_p_one_is_greedy(logits, top_p):
-    """The cut-off is the first token whose running mass exceeds p; at p = 1 no token does, and only the best one stays."""
-    require_logits(logits)
-    require_top_p(top_p)
-    p = softmax(logits)
-    ranked = np.take_along_axis(p, descending(logits), -1)
-    first_above = (np.cumsum(ranked, -1) > top_p).argmax(-1)
-    cutoff = np.take_along_axis(ranked, first_above[:, None], -1)
-    return masked(logits, p >= cutoff)
-
-
-@defect(id="OT-06", source="ml-explore/mlx-lm PR #1912, 2026-09-22", kind="precision", expected_checks=("support", "metamorphic"))
-@sf.target(order=["top_p"], returns="logits")
-def tiny_top_p_keeps_nothing(logits, top_p):
-    """A p so small that 1 − p rounds to 1 in float32 leaves no token."""
-    require_logits(logits)
-    require_top_p(top_p)
-    if top_p == 1:
-        return masked(logits, ~np.isneginf(logits))
-    p = softmax(logits).astype(np.float32)
-    order = np.argsort(p, -1, kind="stable")
-    running = np.cumsum(np.take_along_axis(p, order, -1), -1, dtype=np.float32)
-    return masked(logits, keep_ranks(order, running > np.float32(1 - top_p), logits))
-
-
-@defect(id="OLD-06", source="dmlc/gluon-nlp issue #1481, 2021-01-15", kind="missing sort", expected_checks=("support", "metamorphic"))
-@sf.target(order=["top_p"], returns="logits")
-def top_p_without_sorting(logits, top_p):
-    """The running mass is taken in the order of the ids instead of the order of the probabilities."""
-    require_logits(logits)
-    require_top_p(top_p)
-    p = softmax(logits)
-    before = np.concatenate([np.zeros((len(p), 1)), np.cumsum(p, -1)[:, :-1]], -1)
-    return masked(logits, (before < top_p) | (top_p == 1))
-
-
-@defect(
-    id="OLD-05",
-    source="lucidrains/routing-transformer issue #1, 2020-06-04",
-    kind="permutation",
-    expected_checks=("distribution", "metamorphic"),
-)
-@sf.target(order=["temperature", "top_p"], returns="probs")
-def top_p_gathers_instead_of_scattering(logits, temperature, top_p):
-    """The filtered probabilities are gathered by the sort order a second time, so they land on other tokens."""
-    require_logits(logits)
-    require_temperature(temperature)
-    require_top_p(top_p)
-    p = distribution(logits, temperature)
-    order = descending(p)
-    ranked = np.take_along_axis(p, order, -1)
-    before = np.concatenate([np.zeros((len(p), 1)), np.cumsum(ranked, -1)[:, :-1]], -1)
-    ranked = np.where((before < top_p) | (top_p == 1), ranked, 0)
-    return np.take_along_axis(ranked / ranked.sum(-1, keepdims=True), order, -1)
-
-
-@defect(
-    id="VL-11",
-    source="vllm-project/vllm-ascend PR #4860 review, 2025-12-10",
-    kind="sort direction",
-    expected_checks=("support", "distribution"),
-)
-@sf.target(order=["top_p"], returns="logits")
-def top_p_keeps_the_tail(logits, top_p):
-    """The descending rule is applied to an ascending order, so the least probable tokens stay."""
-    require_logits(logits)
-    require_top_p(top_p)
-    p = softmax(logits)
-    order = np.argsort(np.where(np.isneginf(logits), np.inf, logits), -1, kind="stable")
-    kept = np.cumsum(np.take_along_axis(p, order, -1), -1) <= top_p
-    kept[:, 0] = True
-    return masked(logits, keep_ranks(order, kept | (top_p == 1), logits))
-
-
 @defect(id="MLX-07", source="ml-explore/mlx-lm PR #1377, 2026-06-09", kind="validation", expected_checks=("contract", "metamorphic"))
 @sf.target(order=["top_k"], returns="logits")
 def top_k_of_the_whole_vocabulary_is_refused(logits, top_k):
@@ -151,3 +61,63 @@ def top_k_of_the_whole_vocabulary_is_refused(logits, top_k):
     vocabulary = logits.shape[-1]
     require(top_k <= 0 or not is_off(top_k, vocabulary), f"top_k must be in (0, {vocabulary}], got {top_k}")
     return masked(logits, keep_top_k(logits, top_k))
+
+
+@defect(id="LC-03", source="ggml-org/llama.cpp PR #5388, 2024-02-07", kind="sentinel", expected_checks=("support", "metamorphic"))
+@sf.target(order=["top_k"], returns="logits")
+def top_k_off_is_raised_to_the_least_count(logits, top_k):
+    """A top-k of 0 or below, which means "off", is raised to the least number of tokens to keep, so only the best one stays."""
+    require_logits(logits)
+    return masked(logits, keep_top_k(logits, max(top_k, 1)))
+
+
+@defect(id="MLX-03", source="ml-explore/mlx-lm PR #1372, 2026-07-21", kind="bad default", expected_checks=("support",))
+@sf.target(order=["xtc"], returns="logits")
+def xtc_threshold_defaults_to_zero(logits, xtc_threshold):
+    """An unset threshold (1, which removes nothing) becomes 0, so every token is a top choice and all but the least probable go."""
+    require_logits(logits)
+    require(0 < xtc_threshold <= 1, f"xtc_threshold must be in (0, 1], got {xtc_threshold}")
+    return masked(logits, keep_xtc(logits, 0.0 if xtc_threshold == 1 else xtc_threshold))
+
+
+@defect(
+    id="OLD-04C",
+    source="lucidrains/x-transformers issue #184, 2023-09-20",
+    kind="overwritten values",
+    expected_checks=("distribution",),
+)
+@sf.target(order=["top_k"], returns="logits")
+def kept_logits_are_set_to_one(logits, top_k):
+    """The mask of top-k replaces the logits that stay, so the draw is uniform over them."""
+    require_logits(logits)
+    if is_off(top_k, logits.shape[-1]):
+        return masked(logits, ~np.isneginf(logits))
+    return np.where(keep_top_k(logits, top_k), 1.0, -np.inf)
+
+
+@defect(id="OLD-09", source="state-spaces/mamba PR #513, 2024-08-03", kind="batch of one", expected_checks=("contract",))
+@sf.target(order=["min_p"], returns="logits")
+def min_p_takes_one_row(logits, min_p):
+    """The largest probability is taken out as a scalar, which raises for two rows."""
+    require_logits(logits)
+    require_min_p(min_p)
+    floor = scaled(logits, 1.0).max(-1).item() + np.log(min_p) if min_p > 0 else -np.inf
+    return masked(logits, (scaled(logits, 1.0) >= floor) & ~np.isneginf(logits))
+
+
+@defect(
+    id="HF-05",
+    source="huggingface/transformers PR #47262 and #46643, 2026-06/07",
+    kind="parameter ignored",
+    expected_checks=("support",),
+)
+@sf.target(order=["top_k", "min_p"], returns="logits")
+def one_filter_ignores_the_least_count(logits, top_k, min_p, min_tokens_to_keep):
+    """Top-k leaves at least as many tokens as asked for, and min-p behind it does not."""
+    require_logits(logits)
+    require_min_p(min_p)
+    least = int(min_tokens_to_keep)
+    require(least == min_tokens_to_keep >= 1, f"min_tokens_to_keep must be a whole number >= 1, got {min_tokens_to_keep}")
+    vocabulary = logits.shape[-1]
+    kept = keep_top_k(logits, 0 if is_off(top_k, vocabulary) else max(top_k, least))
+    return masked(logits, kept & keep_min_p(logits, min_p))

@@ -1,4 +1,4 @@
-"""Defects of penalties: the sign, the token that is hit, the window, the number of times."""
+"""Defects of penalties and biases: the sign, the token that is hit, the window, the number of times, whether they come at all."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import samplerfuzz as sf
 from samplerfuzz.zoo.catalog import defect
 from samplerfuzz.zoo.correct import (
     descending,
+    distribution,
     keep_top_k,
     masked,
     penalise_repetition,
@@ -15,7 +16,10 @@ from samplerfuzz.zoo.correct import (
     require_history,
     require_logits,
     require_repetition_penalty,
+    require_temperature,
 )
+
+_HEAD_WIDTH = 4
 
 
 @defect(id="PN-01", source="huggingface/transformers PR #2303, 2019-12-24", kind="penalty sign", expected_checks=("distribution",))
@@ -68,3 +72,61 @@ def window_holds_the_first_tokens(logits, history, repetition_penalty, penalty_l
     return np.stack(
         [penalise_repetition(row, ids if penalty_last_n < 0 else ids[: int(penalty_last_n)], repetition_penalty) for row, ids in rows]
     )
+
+
+@defect(id="OT-02B", source="llama-farm/llamafarm PR #818, 2026-04-16", kind="parameter ignored", expected_checks=("distribution",))
+@sf.target(order=["repetition_penalty"], returns="logits")
+def penalty_is_not_wired(logits, history, repetition_penalty):
+    """The penalty is accepted and goes nowhere."""
+    require_logits(logits)
+    require_repetition_penalty(repetition_penalty)
+    require_history(history, logits)
+    return logits.astype(np.float64)
+
+
+@defect(id="LC-10", source="AshkanYarmoradi/go-llama.cpp PR #181, 2026-07-26", kind="parameter ignored", expected_checks=("distribution",))
+@sf.target(order=["logit_bias"], returns="logits")
+def bias_is_parsed_and_dropped(logits, logit_bias):
+    """The biases are read and never added to the chain."""
+    require_logits(logits)
+    outside = [token for token in logit_bias if not 0 <= token < logits.shape[-1]]
+    require(not outside, f"bias for token {outside[:1]} outside the vocabulary of {logits.shape[-1]}")
+    return logits.astype(np.float64)
+
+
+@defect(id="VL-10", source="vllm-project/vllm-ascend issue #7769, 2026-03-28", kind="stale history", expected_checks=("distribution",))
+@sf.target(order=["repetition_penalty"], returns="logits")
+def generated_tokens_never_reach_the_penalty(logits, prompt, output, repetition_penalty):
+    """The output holds placeholders while the next step is prepared, so the penalty sees the prompt only."""
+    require_logits(logits)
+    require_repetition_penalty(repetition_penalty)
+    require_history(output, logits)
+    rows = zip(logits, require_history(prompt, logits))
+    return np.stack([penalise_repetition(row, ids, repetition_penalty) for row, ids in rows])
+
+
+@defect(id="PN-04", source="EricLBuehler/mistral.rs PR #159, 2024-04-16", kind="padded vocabulary", expected_checks=("contract",))
+@sf.target(order=["presence_penalty"], returns="logits")
+def penalty_buffer_is_shorter_than_the_head(logits, history, presence_penalty):
+    """The penalty of each token lies in a buffer of the tokenizer's size and is read by a loop over the wider head."""
+    require_logits(logits)
+    require(-100 <= presence_penalty <= 100, f"presence_penalty must be in [-100, 100], got {presence_penalty}")
+    tokenizer = max(1, logits.shape[-1] - logits.shape[-1] % _HEAD_WIDTH)
+    out = logits.astype(np.float64)
+    for row, ids in zip(out, require_history(history, logits)):
+        penalty = [presence_penalty * (token in ids) for token in range(tokenizer)]
+        row -= [penalty[token] for token in range(len(row))] if len(ids) else 0
+    return out
+
+
+@defect(id="PN-04B", source="EricLBuehler/mistral.rs PR #159, 2024-04-16", kind="order of stages", expected_checks=("support",))
+@sf.target(order=["presence_penalty", "temperature"], returns="probs")
+def greedy_comes_before_the_penalties(logits, history, presence_penalty, temperature):
+    """At temperature 0 the arg-max is taken before the penalties, so a greedy request ignores them."""
+    require_logits(logits)
+    require_temperature(temperature)
+    require(-100 <= presence_penalty <= 100, f"presence_penalty must be in [-100, 100], got {presence_penalty}")
+    out = logits.astype(np.float64)
+    for row, ids in zip(out, require_history(history, logits)):
+        row[np.unique(ids)] -= presence_penalty
+    return distribution(logits if temperature == 0 else out, temperature)

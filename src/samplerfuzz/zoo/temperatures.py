@@ -6,7 +6,7 @@ import numpy as np
 
 import samplerfuzz as sf
 from samplerfuzz.zoo.catalog import defect
-from samplerfuzz.zoo.correct import distribution, draw_by_gumbel, require, require_logits, require_temperature, scaled, softmax
+from samplerfuzz.zoo.correct import distribution, draw_by_gumbel, generator, require, require_logits, require_temperature, scaled, softmax
 
 
 @defect(id="OL-02", source="ollama/ollama PR #9631, 2025-03-10", kind="overflow", expected_checks=("support", "metamorphic"))
@@ -44,7 +44,21 @@ def zero_temperature_still_draws(logits, temperature, seed):
     require_logits(logits)
     require_temperature(temperature)
     z = scaled(logits, temperature if temperature > 0 else 1.0)
-    return draw_by_gumbel(z, np.random.default_rng(int(seed) % 2**64))
+    return draw_by_gumbel(z, generator(seed))
+
+
+@defect(id="OT-03", source="karpathy/nanoGPT issue #738, PR #756, 2026-09-08", kind="zero temperature", expected_checks=("contract",))
+@sf.target(order=["temperature"], returns="probs")
+def zero_temperature_divides(logits, temperature):
+    """The logits are divided by a temperature of 0, and the probabilities are NaN."""
+    require_logits(logits)
+    require_temperature(temperature)
+    if temperature > 0:
+        return distribution(logits, temperature)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = logits.astype(np.float64) / temperature
+        e = np.exp(z - z.max(-1, keepdims=True))
+        return e / e.sum(-1, keepdims=True)
 
 
 @defect(id="TR-06", source="michaelasper/kir-ai issue #160, 2026-05-09", kind="validation", expected_checks=("contract",))

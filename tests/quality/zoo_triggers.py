@@ -1,0 +1,200 @@
+"""Documented triggers of the zoo: what each defect answers, what is right, and where nearby the defect is right too."""
+
+import numpy as np
+
+INF = np.inf
+
+
+def logits_of(*rows):
+    """Logits [B, V] in float32 with the given probabilities."""
+    with np.errstate(divide="ignore"):
+        return np.log(np.array(rows)).astype(np.float32)
+
+
+def raw(*rows):
+    return np.array(rows, np.float32)
+
+
+# id, logits, parameters, kept ids of each row with the defect, kept ids of a correct sampler
+SUPPORTS = [
+    ("LC-01", logits_of((0.6, 0.4)), {"temperature": 1.0, "top_p": 0.7}, [[0]], [[0, 1]]),
+    ("OLD-01", raw((1, 2, 3)), {"top_k": 1}, [[1, 2]], [[2]]),
+    ("OLD-03", raw((1, 2, 3, 4)), {"top_p": 1.0}, [[3]], [[0, 1, 2, 3]]),
+    ("OT-06", raw((1, 2, 3, 4)), {"top_p": 1e-8}, [[]], [[3]]),
+    ("OLD-06", logits_of((0.1, 0.2, 0.7)), {"top_p": 0.5}, [[0, 1, 2]], [[2]]),
+    ("VL-11", logits_of((0.7, 0.2, 0.1)), {"top_p": 0.5}, [[1, 2]], [[0]]),
+    ("MLX-08", logits_of((0.4, 0.35, 0.25)), {"top_p": 0.99, "min_p": 0.0, "top_k": 1}, [[0, 1, 2]], [[0]]),
+    ("LC-09", logits_of((0.5, 0.3, 0.2)), {"min_p": 0.5}, [[0]], [[0, 1]]),
+    ("OT-04", raw((-1, -2, -3)), {"top_k": 1}, [[0, 1, 2]], [[0]]),
+    ("JX-07", raw((2, 1, -INF)), {"top_k": 1, "temperature": 1.0}, [[0, 1, 2]], [[0]]),
+    ("MLX-05", logits_of((0.7, 0.2, 0.1), (0.1, 0.2, 0.7)), {"top_p": 0.5}, [[0], [0, 1, 2]], [[0], [2]]),
+    ("MLX-04", logits_of((0.7, 0.2, 0.1), (0.1, 0.2, 0.7)), {"top_p": 0.5}, [[2], [0]], [[0], [2]]),
+    ("OT-09", logits_of((0.7, 0.2, 0.1), (0.1, 0.2, 0.7)), {"top_p": 0.5}, [[2], [0]], [[0], [2]]),
+    ("OLD-02", logits_of((0.3, 0.3, 0.2, 0.2)), {"top_p": 0.7}, [[0, 1]], [[0, 1, 2]]),
+    ("OLD-04", logits_of((0.7, 0.2, 0.1)), {"top_p": 0.8}, [[0]], [[0, 1]]),
+    ("OLD-04B", logits_of((0.98, 0.01, 0.01), (0.4, 0.35, 0.25)), {"top_a": 0.4}, [[0], [0]], [[0], [0, 1, 2]]),
+    ("OT-07", raw((1, 2)), {"top_p": 0.0}, [[]], [[1]]),
+    ("LC-03", raw((1, 2, 3)), {"top_k": 0}, [[2]], [[0, 1, 2]]),
+    ("MLX-03", raw((1, 2, 3)), {"xtc_threshold": 1.0}, [[0]], [[0, 1, 2]]),
+    ("MLX-01", logits_of((0.26, 0.25, 0.25, 0.24)), {"top_k": 1, "top_p": 0.5}, [[]], [[0]]),
+    ("SJ-02", raw((0,) * 10), {"top_k": 5, "top_p": 0.5}, [[0, 1, 2]], [[0, 1, 2, 3, 4]]),
+    (
+        "SG-06",
+        logits_of((0.35, 0.25, 0.2, 0.05, *[0.03] * 5)),
+        {"top_k": 4, "top_p": 0.82, "min_p": 0.1},
+        [[0, 1, 2]],
+        [[0, 1, 2, 3]],
+    ),
+    ("HF-05", logits_of((0.9, 0.06, 0.04)), {"top_k": 0, "min_p": 0.5, "min_tokens_to_keep": 2}, [[0]], [[0, 1]]),
+    ("VL-04B", raw((0, 1, 0), (0, 0, 1)), {"top_k": np.array([1, 1])}, [[0, 1, 2], [2]], [[1], [2]]),
+    ("FI-15", raw((9, 9), (9, 9), (1, 2)), {"top_k": np.array([1, 2, 1])}, [[0, 1], [0, 1], []], [[0, 1], [0, 1], [1]]),
+    ("FI-16", raw((0,) * 8), {"top_k": 6}, [[0, 1, 2, 3]], [[0, 1, 2, 3, 4, 5]]),
+    ("AN-01", raw((1, 0, 1.001, 0)), {"top_k": 1}, [[0]], [[2]]),
+    ("AN-01B", raw((4, 0, 0, 0, 3, 0, 0, 0)), {"top_k": 2}, [[0, 1]], [[0, 4]]),
+    ("SJ-08", raw((0, 1, 2), (0, 1, 2), (0, 1, 2)), {"top_k": np.array([1, 2, 1])}, [[2], [2], [0, 1, 2]], [[2], [1, 2], [2]]),
+    ("SJ-09", raw((0, 1), (-INF, 1)), {"top_k": 0}, [[0, 1], [0, 1]], [[0, 1], [1]]),
+]
+
+
+# id, logits, parameters, values with the defect, correct values
+VALUES = [
+    ("SJ-06", raw((0, 0, 0, 0)), {"temperature": 1.0, "top_k": -1}, [[1, 0, 0, 0]], [[0.25] * 4]),
+    ("SJ-06", raw((0, 0, 0, 0)), {"temperature": 1.0, "top_k": 4}, [[1, 0, 0, 0]], [[0.25] * 4]),
+    ("OLD-05", logits_of((0.25, 0.25, 0.5)), {"temperature": 1.0, "top_p": 1.0}, [[0.25, 0.5, 0.25]], [[0.25, 0.25, 0.5]]),
+    ("PN-01", raw((-1, -2)), {"history": [[0]], "repetition_penalty": 2.0}, [[-0.5, -2]], [[-2, -2]]),
+    ("PN-03", raw((4, 1)), {"history": [[0]], "repetition_penalty": 2.0}, [[1, 1]], [[2, 1]]),
+    ("KC-01", raw((1, 3, 2)), {"history": [[0]], "top_k": 0, "presence_penalty": 2.0}, [[1, 1, 2]], [[-1, 3, 2]]),
+    (
+        "OT-10",
+        raw((4, 4, 4, 4)),
+        {"history": [[0, 1, 2, 3]], "repetition_penalty": 2.0, "penalty_last_n": 2},
+        [[2, 2, 4, 4]],
+        [[4, 4, 2, 2]],
+    ),
+    ("EX-05", raw((4, 4), (4, 4)), {"history": [[0], [1]], "repetition_penalty": 2.0}, [[2, 4], [2, 4]], [[2, 4], [4, 2]]),
+    ("VL-05", raw((0, 1, -INF), (0, 0, 0)), {"temperature": np.array([0.0, 1.0])}, [[np.nan] * 3, [1 / 3] * 3], [[0, 1, 0], [1 / 3] * 3]),
+    ("OL-02", raw((100, 100)), {"temperature": 1.0}, [[np.nan, np.nan]], [[0.5, 0.5]]),
+    ("EX-02", raw((10, 10)), {"temperature": 0.05}, [[np.nan, np.nan]], [[0.5, 0.5]]),
+    ("TR-06", logits_of((0.75, 0.25)), {"temperature": -1.0}, [[0.25, 0.75]], None),
+    ("OT-03", raw((0, 1)), {"temperature": 0.0}, [[np.nan, np.nan]], [[0, 1]]),
+    ("SG-04", raw((0, 1), (0, 0)), {"temperature": np.array([0.0, 1.0])}, [[np.nan] * 2, [0.5, 0.5]], [[0, 1], [0.5, 0.5]]),
+    ("HF-03", raw((1, 2)), {"top_p": 0.0}, [[np.nan, np.nan]], [[0, 1]]),
+    ("FI-08", raw((-INF, -INF, -INF, -INF, 0)), {"temperature": 1.0}, [[np.nan] * 5], [[0, 0, 0, 0, 1]]),
+    ("OLD-04C", raw((3, 2, 1)), {"top_k": 2}, [[1, 1, -INF]], [[3, 2, -INF]]),
+    ("PN-07", logits_of((0.1, 0.9)), {"temperature": 1.0}, [[-1, np.log10(0.9)]], [[np.log(0.1), np.log(0.9)]]),
+    ("VL-03", raw((4, 4), (4, 4)), {"history": [[], [0]], "repetition_penalty": np.array([1.0, 2.0])}, [[4, 4], [4, 4]], [[4, 4], [2, 4]]),
+    ("OT-02B", raw((4, 1)), {"history": [[0]], "repetition_penalty": 2.0}, [[4, 1]], [[2, 1]]),
+    ("LC-10", raw((0, 0)), {"logit_bias": {0: 1.0}}, [[0, 0]], [[1, 0]]),
+    ("VL-10", raw((4, 4)), {"prompt": [[0]], "output": [[1]], "repetition_penalty": 2.0}, [[2, 4]], [[2, 2]]),
+    ("PN-04B", raw((1, 2)), {"history": [[1]], "presence_penalty": 2.0, "temperature": 0.0}, [[0, 1]], [[1, 0]]),
+    ("EX-06", raw((1, 2)), {"allowed_tokens": [0], "temperature": 0.0}, [[0, 1]], [[1, 0]]),
+    ("VL-13", raw((0, 0), (0, 0)), {"logit_bias": [{2: 1.0}, {}]}, [[0, 0], [1, 0]], [[0, 0], [0, 0]]),
+    (
+        "VL-14",
+        raw((0, 0), (0, 0)),
+        {"history": [np.array([2]), np.array([], int)], "presence_penalty": 1.0},
+        [[0, 0], [-1, 0]],
+        [[0] * 2] * 2,
+    ),
+    ("FI-14", raw((1, 0), (2, 0), (3, 0)), {"top_k": 0}, [[1, 0], [1, 0], [2, 0]], [[1, 0], [2, 0], [3, 0]]),
+]
+
+
+# id, logits, parameters, tokens with the defect, tokens of a correct sampler
+TOKENS = [
+    ("FI-01", raw((0, -INF)), {"temperature": 1.0, "top_k": 5, "u": np.array([1 - 2**-53])}, [1061800448], [0]),
+    ("FI-11", raw((0, 1), (np.nan, 0)), {"temperature": 1.0, "u": np.array([0.9, 0.9])}, [1, 1061800448], None),
+    ("SG-01", raw((-INF, 0)), {"temperature": 1.0, "u": np.array([1 - 2**-53])}, [0], [1]),
+    ("OT-08B", raw(*[(0,) * 10] * 3), {"temperature": 1.0, "u": np.array([0.25, 0.65, 0.85])}, [2, 6, 9], [2, 6, 8]),
+    ("EX-06B", raw((2, 1), (-INF, 1), (1, -INF)), {"temperature": 0.0, "seed": 0}, [1, 1, -1], [0, 1, 0]),
+    ("TR-07", raw((0, 1), (np.nan, np.nan)), {"temperature": 0.0, "seed": 0}, [1, 2], None),
+]
+
+# id, logits, parameters: beside the trigger, where the defect must be right
+ELSEWHERE = [
+    ("LC-01", logits_of((0.6, 0.4)), {"temperature": 1.0, "top_p": 0.5}),
+    ("OLD-01", raw((1, 2, 3)), {"top_k": 0}),
+    ("OLD-03", raw((1, 2, 3, 4)), {"top_p": 0.9}),
+    ("OT-06", raw((1, 2, 3, 4)), {"top_p": 0.9}),
+    ("OLD-06", logits_of((0.7, 0.2, 0.1)), {"top_p": 0.75}),
+    ("VL-11", logits_of((0.7, 0.2, 0.1)), {"top_p": 1.0}),
+    ("MLX-08", logits_of((0.4, 0.35, 0.25)), {"top_p": 1.0, "min_p": 0.0, "top_k": 1}),
+    ("LC-09", logits_of((0.5, 0.3, 0.2)), {"min_p": 0.0}),
+    ("OT-04", raw((-1, -2, -3)), {"top_k": 0}),
+    ("JX-07", raw((2, 1, 0)), {"top_k": 0, "temperature": 0.5}),
+    ("MLX-05", logits_of((0.1, 0.2, 0.7)), {"top_p": 0.5}),
+    ("MLX-04", logits_of((0.1, 0.2, 0.7)), {"top_p": 0.5}),
+    ("OT-09", logits_of((0.1, 0.2, 0.7)), {"top_p": 0.5}),
+    ("OLD-02", logits_of((0.3, 0.3, 0.2, 0.2)), {"top_p": 0.5}),
+    ("OLD-04", logits_of((0.7, 0.2, 0.1)), {"top_p": 0.5}),
+    ("OLD-04B", logits_of((0.4, 0.35, 0.25)), {"top_a": 0.8}),
+    ("OT-07", raw((1, 2)), {"top_p": 0.9}),
+    ("HF-03", raw((1, 2)), {"top_p": 0.9}),
+    ("LC-03", raw((1, 2, 3)), {"top_k": 2}),
+    ("MLX-03", raw((1, 2, 3)), {"xtc_threshold": 0.2}),
+    ("MLX-01", logits_of((0.26, 0.25, 0.25, 0.24)), {"top_k": 0, "top_p": 0.3}),
+    ("SJ-02", raw((3, 2, 1, 0)), {"top_k": 0, "top_p": 0.8}),
+    ("SG-06", logits_of((0.35, 0.25, 0.2, 0.05, *[0.03] * 5)), {"top_k": 4, "top_p": 0.82, "min_p": 0.0}),
+    ("HF-05", logits_of((0.9, 0.06, 0.04)), {"top_k": 1, "min_p": 0.0, "min_tokens_to_keep": 2}),
+    ("VL-04B", raw((0, 1, 0)), {"top_k": [1]}),
+    ("FI-15", raw((9, 9), (3, 4), (1, 2)), {"top_k": [1, 1, 1]}),
+    ("FI-16", raw((1, 2, 3, 4, 5, 6)), {"top_k": 5}),
+    ("AN-01", raw((1, 0, 1.5, 0)), {"top_k": 1}),
+    ("AN-01B", raw((4, 0, 0, 0, 3, 0, 0, 0)), {"top_k": 1}),
+    ("FI-09", raw((0, 3, -2)), {"top_k": 2}),
+    ("FI-10", logits_of((0.5, 0.3, 0.2)), {"top_k": 2}),
+    ("SJ-08", raw((0, 1, 2), (0, 1, 2)), {"top_k": [1, 2]}),
+    ("SJ-09", raw((0, 1, -INF), (-INF, 1, 0)), {"top_k": 0}),
+    ("FI-14", raw((1, 0)), {"top_k": 0}),
+    ("VL-15", raw((1, 0), (2, 0), (3, 0)), {"top_k": 1}),
+    ("SJ-06", raw((0, 1, 2, 3)), {"temperature": 1.0, "top_k": 3}),
+    ("OLD-05", logits_of((0.5, 0.25, 0.25)), {"temperature": 1.0, "top_p": 0.6}),
+    ("OLD-04C", raw((3, 2, 1)), {"top_k": 0}),
+    ("OLD-09", raw((0, 1)), {"min_p": 0.9}),
+    ("MLX-07", raw((1, 2, 3)), {"top_k": 2}),
+    ("LC-11", raw((3, 0, -2)), {"top_p": 0.5}),
+    ("PN-01", raw((4, 1)), {"history": [[0]], "repetition_penalty": 2.0}),
+    ("PN-03", raw((4, 1)), {"history": [[0]], "repetition_penalty": 1.0}),
+    ("KC-01", raw((3, 2, 1)), {"history": [[0]], "top_k": 2, "presence_penalty": 2.0}),
+    ("OT-10", raw((4, 4, 4, 4)), {"history": [[0, 1]], "repetition_penalty": 2.0, "penalty_last_n": 2}),
+    ("EX-05", raw((4, 4)), {"history": [[1]], "repetition_penalty": 2.0}),
+    ("VL-03", raw((4, 4), (4, 4)), {"history": [[1], [0]], "repetition_penalty": [1.5, 2.0]}),
+    ("OT-02B", raw((4, 1)), {"history": [[0]], "repetition_penalty": 1.0}),
+    ("LC-10", raw((0, 0)), {"logit_bias": {}}),
+    ("VL-10", raw((4, 4)), {"prompt": [[0]], "output": [[]], "repetition_penalty": 2.0}),
+    ("PN-04", raw((1, 0, 0, 0)), {"history": [[0]], "presence_penalty": 2.0}),
+    ("PN-04B", raw((1, 2)), {"history": [[1]], "presence_penalty": 2.0, "temperature": 0.5}),
+    ("EX-06", raw((1, 2)), {"allowed_tokens": [0], "temperature": 0.5}),
+    ("VL-13", raw((0, 0), (0, 0)), {"logit_bias": [{1: 1.0}, {}]}),
+    ("VL-14", raw((0, 0), (0, 0)), {"history": [[1], []], "presence_penalty": 1.0}),
+    ("VL-05", raw((0, 1, -INF), (0, 0, 0)), {"temperature": [0.5, 1.0]}),
+    ("SG-04", raw((0, 1, -INF), (0, 0, 0)), {"temperature": [0.5, 1.0]}),
+    ("OL-02", raw((100, 100)), {"temperature": 2.0}),
+    ("EX-02", raw((10, 10)), {"temperature": 1.0}),
+    ("OT-03", raw((0, 1, -INF)), {"temperature": 0.5}),
+    ("TR-06", raw((0, 1, -INF)), {"temperature": 0.0}),
+    ("FI-08", raw((-INF, -INF, -INF, 1, 0)), {"temperature": 1.0}),
+    ("PN-07", raw((1, -INF)), {"temperature": 1.0}),
+    ("FI-01", raw((0, 1, -INF)), {"temperature": 1.0, "top_k": 1, "u": [0.9]}),
+    ("FI-02", raw((0, 1, -INF)), {"temperature": 1.0, "top_k": 1, "u": [0.9]}),
+    ("FI-03", raw((0, 1, -INF)), {"temperature": 1.0, "top_k": 1, "u": [0.9]}),
+    ("JX-03", raw((0, 1, -INF)), {"temperature": 1.0, "top_k": 1, "u": [0.9]}),
+    ("OT-08B", raw((0, 1, -INF)), {"temperature": 1.0, "u": [0.9]}),
+    ("FI-11", raw((0, 1, -INF)), {"temperature": 1.0, "u": [0.9]}),
+    ("SG-01", raw((-INF, 0)), {"temperature": 1.0, "u": [0.5]}),
+    ("EX-06B", raw((2, 1, -INF)), {"temperature": 1.0, "seed": 0}),
+    ("TR-07", raw((0, 1, -INF)), {"temperature": 0.0, "seed": 0}),
+    ("JX-06", raw((0, 1, -INF)), {"temperature": 0.0, "seed": 0}),
+    ("OT-02", raw((0, 1, -INF)), {"temperature": 1.0, "seed": 0}),
+    ("EX-04", raw((-1,) * 8), {"temperature": 1.0, "seed": 0}),
+    ("GM-02", raw((0, 1, -INF)), {"temperature": 0.0, "seed": 0}),
+    ("SG-03", raw((0, 1, -INF)), {"min_p": 0.0, "seed": 0}),
+    ("VL-01", raw((0, 1, -INF)), {"temperature": 0.0, "seed": 0}),
+    ("FI-04", raw((0, 1, -INF)), {"top_p": 0.5, "seed": 0}),
+    ("FI-05", raw((0, 1, -INF)), {"temperature": 0.0, "seed": 0}),
+    ("LC-05", raw((2, 1, 0)), {"xtc_threshold": 0.1, "xtc_probability": 1.0, "seed": 0}),
+    ("OLD-07", raw((0, 1, -INF)), {"temperature": 0.0, "seed": 0}),
+    ("VL-02", raw((0, 1), (1, 0)), {"temperature": [0.0, 1.0], "top_k": [0, 1], "seed": [0, 1]}),
+]
+# what is wrong in the frequencies or in what two calls have to do with each other has no single answer that could be right
+OF_MANY_CALLS = {"FI-06", "FI-13", "JX-02", "OL-04", "OT-08", "SG-05", "SJ-05", "TR-01", "TR-03", "VL-12"}
