@@ -238,11 +238,22 @@ def test_mlx_07_refuses_the_whole_vocabulary():
 def test_lc_11_aborts_where_fewer_tokens_stay_than_the_index_of_the_best():
     safe = raw((0, 3, -2))
     assert kept(run("LC-11", safe, top_p=0.99)) == [[0, 1]]
-    script = f"import sys, numpy as np; sys.path[:] = {sys.path}; from samplerfuzz.zoo import crashes"
-    call = "crashes.index_selected_before_the_filters_is_asserted_after_them(np.array([[0, 3, -2]], np.float32), top_p=0.5)"
-    done = subprocess.run([sys.executable, "-c", f"{script}; {call}"], capture_output=True, text=True)
+    done = _in_a_process_of_its_own(
+        "index_selected_before_the_filters_is_asserted_after_them(np.array([[0, 3, -2]], np.float32), top_p=0.5)"
+    )
     assert done.returncode == -signal.SIGABRT
     assert "selected < size) failed" in done.stderr
+
+
+def test_ex_07_ends_the_process_on_a_placeholder():
+    call = "dry_follows_ids_outside_the_vocabulary(np.zeros((1, 3), np.float32), [np.array([0, 8])], dry_multiplier={})"
+    assert _in_a_process_of_its_own(call.format(1)).returncode == -signal.SIGSEGV
+    assert _in_a_process_of_its_own(call.format(0)).returncode == 0
+
+
+def _in_a_process_of_its_own(call):
+    script = f"import sys, numpy as np; sys.path[:] = {sys.path}; from samplerfuzz.zoo import crashes; crashes.{call}"
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
 
 
 def test_fi_09_never_ends_on_a_masked_row():

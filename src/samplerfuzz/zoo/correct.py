@@ -158,6 +158,17 @@ def penalise_repetition(row: np.ndarray, ids: np.ndarray, penalty: float) -> np.
     return out
 
 
+def repetition_lengths(ids: np.ndarray, vocabulary: int) -> np.ndarray:
+    """Return for each token `[V]` how many of the newest ids it would repeat: the longest end of `ids` that it already follows once."""
+    lengths = np.zeros(vocabulary, np.int64)
+    for follower in range(1, len(ids)):
+        length = 0
+        while length < follower and ids[follower - 1 - length] == ids[-1 - length]:
+            length += 1
+        lengths[ids[follower]] = max(lengths[ids[follower]], length)
+    return lengths
+
+
 def draw_by_inversion(p: np.ndarray, u: np.ndarray) -> np.ndarray:
     """Draw from probabilities by inverse CDF in the order of the ids; where float sums fall short, the last token with mass."""
     cdf = np.cumsum(p, -1)

@@ -121,3 +121,28 @@ def one_filter_ignores_the_least_count(logits, top_k, min_p, min_tokens_to_keep)
     vocabulary = logits.shape[-1]
     kept = keep_top_k(logits, 0 if is_off(top_k, vocabulary) else max(top_k, least))
     return masked(logits, kept & keep_min_p(logits, min_p))
+
+
+@defect(id="VL-06", source="vllm-project/vllm PR #15478, 2025-03-26/30", kind="ties", expected_checks=("support",))
+@sf.target(order=["top_k"], returns="logits", dialect="sglang")
+def top_k_by_threshold_keeps_ties(logits, top_k):
+    """Tokens below the k-th largest logit go, so all that tie with it stay, where this engine's contract is to keep k."""
+    require_logits(logits)
+    k = int(top_k)
+    require(k == -1 or k >= 1, f"top_k must be -1 or at least 1, got {top_k}")
+    if is_off(k, logits.shape[-1]):
+        return masked(logits, ~np.isneginf(logits))
+    kth = np.take_along_axis(logits, descending(logits), -1)[:, k - 1, None]
+    return masked(logits, (logits >= kth) & ~np.isneginf(logits))
+
+
+@defect(id="VL-04", source="vllm-project/vllm issue #5404, 2024-06", kind="ties", expected_checks=("support",))
+@sf.target(order=["temperature", "top_k"], returns="probs", dialect="sglang")
+def top_k_of_one_draws_among_ties(logits, temperature, top_k):
+    """With k = 1, which is this engine's greedy, all tokens that tie at the maximum stay and the draw chooses among them."""
+    require_logits(logits)
+    require_temperature(temperature)
+    k = int(top_k)
+    require(k == -1 or k >= 1, f"top_k must be -1 or at least 1, got {top_k}")
+    z = tempered(logits, temperature)
+    return softmax(masked(z, z == z.max(-1, keepdims=True)) if k == 1 else masked(z, keep_top_k(z, k)))

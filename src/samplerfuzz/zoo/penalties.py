@@ -130,3 +130,22 @@ def greedy_comes_before_the_penalties(logits, history, presence_penalty, tempera
     for row, ids in zip(out, require_history(history, logits)):
         row[np.unique(ids)] -= presence_penalty
     return distribution(logits if temperature == 0 else out, temperature)
+
+
+@defect(
+    id="VL-09",
+    source="vllm-project/vllm-metal PR #69, 2026-01-10; NVIDIA/TensorRT-LLM PR #5623, 2025-06-30",
+    kind="penalty semantics",
+    expected_checks=("distribution",),
+)
+@sf.target(order=["repetition_penalty", "presence_penalty"], returns="logits", dialect="vllm")
+def penalties_swap_their_histories(logits, prompt, output, repetition_penalty, presence_penalty):
+    """Presence counts prompt and output, repetition the output alone; this engine's contract is the other way round."""
+    require_logits(logits)
+    require_repetition_penalty(repetition_penalty)
+    require(-2 <= presence_penalty <= 2, f"presence_penalty must be in [-2, 2], got {presence_penalty}")
+    out = np.empty(logits.shape)
+    for row, before, after in zip(range(len(out)), require_history(prompt, logits), require_history(output, logits)):
+        out[row] = penalise_repetition(logits[row], after, repetition_penalty)
+        out[row, np.unique([*before, *after]).astype(np.int64)] -= presence_penalty
+    return out
