@@ -62,7 +62,8 @@ def _token_differs_surely(target: Target, case: Case, row: int) -> bool:
         if case.u is not None:
             changed = changed.with_(u=np.where(np.arange(case.rows) == row, rng.random(), case.u))
         if case.seeds is not None:
-            changed = changed.with_(seeds=np.where(np.arange(case.rows) == row, rng.integers(0, 2**31), case.seeds))
+            # rows that share its seed go on sharing it
+            changed = changed.with_(seeds=np.where(case.seeds == case.seeds[row], rng.integers(0, 2**31), case.seeds))
         together, single = target.run(changed), target.run(changed.take([row]))
         if together.kind == single.kind == "value":
             differences += int(together.value[row] != single.value[0])

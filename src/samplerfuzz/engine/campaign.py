@@ -26,6 +26,8 @@ from samplerfuzz.targets.target import Outcome, Target
 SIZES = (1, 2, 3, 4, 5, 6, 8, 8, 16, 16, 31, 32, 32, 33, 64)
 
 _DRAWN_SIZES = (2, 3, 4, 5, 8, 8, 12, 16)
+# many unlikely tokens that together are as likely as the best one: noise of few bits shows there and nowhere else
+_TAIL = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,15 +152,18 @@ class Campaign:
             check = next((c for c in (*self.judges, *self.probes) if c.id == finding.violation.check), None)
             self._announce(self._shrunk(check, finding) if check else finding)
         rng = stream(self.seed, *self._stream)
-        # what counts frequencies needs the most calls
-        often = [check for check in self.probes for _ in range(3 if check.kind in ("draws", "uniforms") else 1)]
-        probes = itertools.cycle(often) if often else None
+        # turns are by time: a cheap probe comes often, and what counts frequencies gets the most of it
+        had = {check.id: 0.0 for check in self.probes}
+        weight = {check.id: 3.0 if check.kind in ("draws", "uniforms") else 1.0 for check in self.probes}
         probing = judging = 0.0
         while not self._is_over():
             before = time.monotonic()
-            if probes is not None and probing < judging * (1.0 if self.spec.draws else 0.5):
-                self._probe(next(probes), rng)
-                probing += time.monotonic() - before
+            if had and probing < judging * (1.0 if self.spec.draws else 0.5):
+                probe = min(self.probes, key=lambda check: had[check.id] / weight[check.id])
+                self._probe(probe, rng)
+                took = time.monotonic() - before
+                had[probe.id] += took
+                probing += took
             else:
                 self._judge(rng)
                 judging += time.monotonic() - before
@@ -221,7 +226,7 @@ class Campaign:
             tally.checks[check.id] += judged
 
     def _probe(self, check: Check, rng: np.random.Generator) -> None:
-        case = self._telling_row(rng) if check.kind in ("draws", "uniforms") else self._few_rows(rng)
+        case = self._telling_row(rng, tails=check.kind == "draws") if check.kind in ("draws", "uniforms") else self._few_rows(rng)
         rows = self.target.rows
         self.target.take_crash()
         found = check.examine(self.target, case)
@@ -236,15 +241,16 @@ class Campaign:
                 for violation in judge.judge(judge, Judgement(self.spec, call, outcome)):  # type: ignore[misc]
                     self._found(judge, violation, call)
 
-    def _telling_row(self, rng: np.random.Generator) -> Case:
-        """Return one row of few tokens whose law is known and says much."""
+    def _telling_row(self, rng: np.random.Generator, *, tails: bool) -> Case:
+        """Return one row whose law is known and says much: of few tokens or, with `tails`, now and then of many unlikely ones."""
         for attempt in range(12):
+            tail = tails and rng.random() < 0.12
             case = self.generator.case(
                 rng,
                 rows=1,
-                size=int(rng.choice(_DRAWN_SIZES)),
-                strategy=str(rng.choice(["ordinary", "beside threshold"])),
-                regime=str(rng.choice(["normal", "two-humped", "flat", "dyadic", "negative"])),
+                size=_TAIL if tail else int(rng.choice(_DRAWN_SIZES)),
+                strategy="neutral" if rng.random() < (0.7 if tail else 0.2) else str(rng.choice(["ordinary", "beside threshold"])),
+                regime="long tail" if tail else str(rng.choice(["normal", "two-humped", "flat", "dyadic", "negative"])),
             ).take([0])
             # now and then any row will do: a draw may also go wrong where there is no choice
             if (attempt == 0 and rng.random() < 0.1) or is_telling(self.spec, case):

@@ -84,8 +84,18 @@ def _fewer_tokens(case: Case) -> Iterator[Case]:
         for begin in range(0, size, step):
             keep = np.delete(np.arange(size), slice(begin, begin + step))
             if len(keep):
-                yield _columns(case, keep)
+                fewer = _columns(case, keep)
+                yield fewer
+                yield from _lower_ranks(fewer, size - len(keep))
         step //= 2
+
+
+def _lower_ranks(case: Case, by: int) -> Iterator[Case]:
+    """Yield the case with ranks counted from the end: what shows at k = V − 1 shows there in a smaller vocabulary too."""
+    ranks = {name: np.asarray(value) for name, value in case.parameters.items() if parameter(name).beside == "rank"}
+    lower = {name: np.where(value > by, value - by, value) for name, value in ranks.items()}
+    if any((lower[name] != value).any() for name, value in ranks.items()):
+        yield case.with_(parameters={**case.parameters, **lower})
 
 
 def _columns(case: Case, keep: np.ndarray) -> Case:
