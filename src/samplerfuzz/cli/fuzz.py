@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import secrets
 import signal
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,18 @@ import click
 from click.core import ParameterSource
 
 import samplerfuzz
+from samplerfuzz.cli import baseline as known_findings
+from samplerfuzz.cli.configuration import configuration
 from samplerfuzz.cli.resuming import digests, new_directory, refuse_another_run, refuse_changed_code, unfinished_run
+from samplerfuzz.cli.seconds import Seconds
 from samplerfuzz.core.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
 
     from samplerfuzz.targets.target import Target
+
+_TARGETS = "samplerfuzz.targets"
 
 _EXAMPLES = """
 \b
@@ -29,6 +34,7 @@ Examples:
   samplerfuzz fuzz mypackage.sampling:sample --max-time 300 --seed 7
   samplerfuzz fuzz samplers.py:my_top_p --checks support,rows --json > report.json
   samplerfuzz fuzz --resume reports/nightly           a run that was killed or interrupted
+  samplerfuzz fuzz --profile nightly                  an hour, fails on low findings too
 
 \b
 Nothing is lost when a run is killed: the same command with the same --report-dir goes on
@@ -37,20 +43,36 @@ budget are those of one run. A run that is finished stays as it is: `samplerfuzz
 runs its findings again, another --report-dir gets a new run.
 
 \b
+samplerfuzz.toml, or [tool.samplerfuzz] in pyproject.toml, sets targets and any option; a profile
+(dev 20 s, ci 75 s, nightly 3600 s, or one of [profiles.NAME]) goes above it, the command line
+above both. `samplerfuzz init` writes one.
+
+\b
 Exit status: 0 nothing found, 1 findings at or above --fail-on, 2 usage error,
 3 nothing could be tested, 70 a bug of samplerfuzz itself, 130 interrupted.
 """
 
 
+def _configure(context: click.Context, option: click.Parameter, profile: str | None) -> str | None:
+    """Make what the project's file and the profile say the defaults of the other options."""
+    settings = configuration(settable()).defaults(profile)
+    context.meta[_TARGETS] = tuple(settings.pop("targets", ()))
+    context.default_map = settings
+    return profile
+
+
 @click.command(epilog=_EXAMPLES, context_settings={"ignore_unknown_options": False})
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @click.option(
+    "--profile", metavar="NAME", is_eager=True, callback=_configure, help="dev, ci, nightly, or a profile of the project's own file."
+)
+@click.option(
     "--max-time",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(),
     default=75.0,
     show_default=True,
     metavar="SECONDS",
-    help="Time for the whole run, shared among the targets.",
+    help="Time for the targets together; loading what they need comes on top.",
 )
 @click.option("--max-cases", type=click.IntRange(min=1), default=None, metavar="N", help="Stop after N (row, configuration) pairs.")
 @click.option("--seed", type=click.IntRange(min=0), default=None, metavar="N", help="Seed of the run (default: random, printed).")
@@ -75,12 +97,20 @@ Exit status: 0 nothing found, 1 findings at or above --fail-on, 2 usage error,
 )
 @click.option(
     "--call-timeout",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(),
     default=10.0,
     show_default=True,
     metavar="SECONDS",
     help="A call of the target that takes longer is a hang; its process is killed if need be.",
 )
+@click.option(
+    "--baseline",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="Known findings, which do not count for the exit status (default: fuzz/baseline.json where it exists).",
+)
+@click.option("--no-baseline", is_flag=True, help="Every finding counts.")
 @click.option("--no-shrink", is_flag=True, help="Report findings as they were met.")
 @click.option("--no-model", is_flag=True, help="Leave out the logits of the embedded model.")
 @click.option("--quiet", is_flag=True, help="Print findings and one line only.")
@@ -89,6 +119,7 @@ Exit status: 0 nothing found, 1 findings at or above --fail-on, 2 usage error,
 def command(
     context: click.Context,
     targets: tuple[str, ...],
+    profile: str | None,
     max_time: float,
     max_cases: int | None,
     seed: int | None,
@@ -98,6 +129,8 @@ def command(
     report_dir: Path | None,
     resume: Path | None,
     call_timeout: float,
+    baseline: Path | None,
+    no_baseline: bool,
     no_shrink: bool,
     no_model: bool,
     quiet: bool,
@@ -119,6 +152,9 @@ def command(
 
     if resume is not None and report_dir is not None:
         raise UsageError(f"--resume {resume} writes its report there; leave out --report-dir {report_dir}")
+    if not targets and resume is None:
+        targets = context.meta[_TARGETS]
+    known = known_findings.read(baseline, wanted=not no_baseline)
     directory = resume or report_dir
     log, past = (None, None) if directory is None else unfinished_run(directory)
     if resume is not None and past is None:
@@ -173,6 +209,7 @@ def command(
                 "sources": sources,
             },
             past=past,
+            accepted=known.accepted(datetime.now(UTC).date()),
         )
     # everything is written: an interrupt while the interpreter takes itself down has nothing to stop
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
@@ -182,6 +219,11 @@ def command(
 def _is_given(context: click.Context, name: str) -> bool:
     parameter = {"shrink": "no_shrink", "model": "no_model"}.get(name, name)
     return context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE
+
+
+def settable() -> list[str]:
+    """Return the names of the options that a project's file may set."""
+    return [p.name for p in command.params if isinstance(p, click.Option) and p.name and p.name not in ("profile", "resume")]
 
 
 def _names(text: str) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from samplerfuzz.cli.seconds import Seconds
 from samplerfuzz.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ more gave an ERROR, or a usage error.
 @click.argument("what", metavar="[ID|FILE|DIR]", required=False)
 @click.option(
     "--call-timeout",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(),
     default=10.0,
     show_default=True,
     metavar="SECONDS",

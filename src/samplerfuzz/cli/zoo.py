@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from samplerfuzz.cli.seconds import Seconds
+
 if TYPE_CHECKING:
     from samplerfuzz.checks.finding import Finding
     from samplerfuzz.engine.events import Event
@@ -16,9 +18,7 @@ if TYPE_CHECKING:
     epilog="\b\nExamples:\n  samplerfuzz zoo                 every defect, the kill matrix\n  samplerfuzz zoo LC-01 SG-05     two of them\n"
 )
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option(
-    "--max-time", type=click.FloatRange(min=0.1), default=60.0, show_default=True, metavar="SECONDS", help="Time for each defect."
-)
+@click.option("--max-time", type=Seconds(), default=60.0, show_default=True, metavar="SECONDS", help="Time for each defect.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, metavar="N", help="Seed of the runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the matrix as JSON.")
 def command(ids: tuple[str, ...], max_time: float, seed: int, as_json: bool) -> None:

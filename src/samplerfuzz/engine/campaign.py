@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -97,6 +97,7 @@ class Campaign:
       listener: gets the events.
       real_rows: [N, V] logits of a real model, or None.
       past: what earlier processes did to the target, or None.
+      accepted: ids of known findings: they end no campaign early.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Campaign:
         listener: Listener,
         real_rows: np.ndarray | None = None,
         past: TargetHistory | None = None,
+        accepted: Container[str] = (),
     ) -> None:
         last = past.checkpoint if past else None
         self.target = _Counted(target, last.calls if last else 0)
@@ -117,6 +119,7 @@ class Campaign:
         self.judges = [c for c in checks if c.judge is not None]
         self.probes = [c for c in checks if c.probe is not None]
         self.skipped, self.seed, self.limits, self.listener = skipped, seed, limits, listener
+        self._accepted = accepted
         self.generator = Generator(
             parameters=self.spec.parameters,
             inputs=self.spec.inputs,
@@ -181,7 +184,7 @@ class Campaign:
 
     def _is_over(self) -> bool:
         elapsed = self._elapsed()
-        quiet = bool(self.findings) and elapsed - self._last_new > max(8.0, 2 * self._last_new)
+        quiet = any(name not in self._accepted for name in self.findings) and elapsed - self._last_new > max(8.0, 2 * self._last_new)
         enough = self.limits.cases is not None and self.tally.pairs >= self.limits.cases
         # a share too short for a first verdict (a slow first compile) is stretched, or the run would say nothing
         share = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -55,6 +55,7 @@ def run(
     real_rows: Callable[[], np.ndarray | None] = lambda: None,
     settings: dict[str, Any] | None = None,
     past: RunHistory | None = None,
+    accepted: Mapping[str, str] | None = None,
 ) -> int:
     """Fuzz every target and return the exit status.
 
@@ -67,6 +68,7 @@ def run(
       real_rows: gives logits of a real model, or None.
       settings: more of them, to be recorded.
       past: what earlier processes did, or None: finished targets are not fuzzed again, the others go on.
+      accepted: id -> reason of known findings: told like the others, and without a say in the status.
 
     Raises:
       UsageError: a target declares other stages than when the run began.
@@ -74,7 +76,8 @@ def run(
     if past is not None:
         past.check_declarations(t.spec for t in targets)
     histories = past.by_target if past else {}
-    begun = time.monotonic() - (past.seconds if past else 0.0)
+    known = dict(accepted or {})
+    begun = fuzzing = time.monotonic() - (past.seconds if past else 0.0)
     results: dict[str, TargetFinished] = {name: t.finished for name, t in histories.items() if t.finished is not None}
     budget = ErrorBudget(started=past.tests if past else 0, reserve=lambda tests: listener(BudgetReserved(tests=tests)))
     checks = [c.within(budget) for c in checks]
@@ -87,6 +90,7 @@ def run(
             "fail_on": fail_on,
             "alpha": budget.alpha,
             "checks": [c.id for c in checks],
+            "accepted": known,
             "python": platform.python_version(),
             "numpy": np.__version__,
             **(settings or {}),
@@ -99,13 +103,15 @@ def run(
         try:
             listener(started)
             with interrupts.unbroken():
+                loading = time.monotonic()
                 rows = real_rows() if len(results) < len(targets) else None
+                fuzzing += time.monotonic() - loading  # the time is the targets'
             for index, target in enumerate(targets):
                 history = histories.get(target.spec.locator)
                 if history is not None and history.finished is not None:
                     continue
                 interrupts.check()
-                left = limits.seconds - (time.monotonic() - begun) + (history.seconds if history else 0.0)
+                left = limits.seconds - (time.monotonic() - fuzzing) + (history.seconds if history else 0.0)
                 share = max(0.5, left * _weight(target) / sum(_weight(t) for t in targets[index:]))
                 applied, skipped = _applicable(checks, target.spec)
                 per_target = None if limits.cases is None else max(1, limits.cases // len(targets))
@@ -118,6 +124,7 @@ def run(
                     listener=listener,
                     real_rows=rows,
                     past=history,
+                    accepted=known.keys(),
                 )
                 finished = campaign.run()
                 listener(finished)
@@ -130,7 +137,7 @@ def run(
             listener(finished)
             results[finished.target] = finished
         findings = tuple(f for r in results.values() for f in r.findings)
-        status, reason = _status(list(results.values()), findings, fail_on, was_interrupted)
+        status, reason = _status(list(results.values()), findings, known, fail_on, was_interrupted)
         seconds = time.monotonic() - begun
         listener(RunFinished(status=status, reason=reason, seconds=seconds, findings=findings, alpha_spent=budget.spent))
     return INTERRUPTED if interrupts.count else status
@@ -146,16 +153,22 @@ def _applicable(checks: Sequence[Check], spec: TargetSpec) -> tuple[list[Check],
     return applied, {c.id: "not applicable to what this target takes and returns" for c in checks if not c.applies(spec)}
 
 
-def _status(results: Sequence[TargetFinished], findings: Sequence[Finding], fail_on: str, interrupted: bool) -> tuple[int, str]:
+def _status(
+    results: Sequence[TargetFinished], findings: Sequence[Finding], known: Mapping[str, str], fail_on: str, interrupted: bool
+) -> tuple[int, str]:
     level = SEVERITIES.index(fail_on)
-    serious = [f for f in findings if SEVERITIES.index(f.violation.severity) >= level]
+    new = [f for f in findings if f.id not in known]
+    serious = [f for f in new if SEVERITIES.index(f.violation.severity) >= level]
+    beside = f", {len(findings) - len(new)} known" if len(new) < len(findings) else ""
     if interrupted:
         return INTERRUPTED, "interrupted"
     if serious:
-        return FINDINGS, f"{len(serious)} finding{'s' * (len(serious) != 1)} at or above {fail_on}"
+        return FINDINGS, f"{len(serious)} finding{'s' * (len(serious) != 1)} at or above {fail_on}{beside}"
     untested = [r.target for r in results if not r.outcomes.get("pass") or not any(r.checks.values())]
     if not results or len(untested) == len(results):
         return NOTHING_TESTED, "no case reached a verdict: every call was refused or inconclusive"
     if untested:
         return NOTHING_TESTED, f"no case reached a verdict for {', '.join(untested)}"
-    return CLEAN, "nothing found" if not findings else f"{len(findings)} finding(s) below {fail_on}"
+    if new:
+        return CLEAN, f"{len(new)} finding{'s' * (len(new) != 1)} below {fail_on}{beside}"
+    return CLEAN, "nothing found" if not findings else f"nothing new{beside}"

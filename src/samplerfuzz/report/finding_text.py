@@ -22,8 +22,8 @@ _ROWS, _TOKENS = 4, 16
 _FAILED = ("raised", "hang", "crash", "malformed")
 
 
-def finding_block(finding: Finding, reproducer: Path | None) -> RenderableType:
-    """Return the block: severity, claim, input, expected against got, statistic, how to run it again."""
+def finding_block(finding: Finding, reproducer: Path | None, known: str | None = None) -> RenderableType:
+    """Return the block: severity, claim, input, expected against got, statistic, how to run it again; `known` is why it is accepted."""
     v = finding.violation
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
@@ -44,6 +44,8 @@ def finding_block(finding: Finding, reproducer: Path | None) -> RenderableType:
     if reproducer is not None:
         last.add_row("reproduce", Text(f"python {reproducer}"))
     last.add_row("why", Text(f"samplerfuzz explain {v.check}"))
+    if known is not None:
+        last.add_row("known", Text(printable(known)))
     parts.append(last)
     title = Text.assemble(" ", (v.severity.upper(), COLOURS[v.severity]), f"  {v.check} ", ("· ", "dim"), (f"{finding.id} ", "dim"))
     return Panel(

@@ -32,10 +32,12 @@ def report_html(report: Report, findings: Sequence[Finding], sources: Mapping[st
       sources: id -> text of the reproducer.
     """
     tone, mark, verdict = _VERDICTS.get(report.status, ("unsure", "?", "Nothing could be tested"))
-    n = len(report.findings)
-    if n:
-        names = len({f.target for f in report.findings})
-        verdict = f"{n} finding{'s' * (n != 1)} in {names} target{'s' * (names != 1)}"
+    new = [f for f in report.findings if not f.known]
+    if new:
+        names = len({f.target for f in new})
+        verdict = f"{len(new)} finding{'s' * (len(new) != 1)} in {names} target{'s' * (names != 1)}"
+    elif report.findings:
+        verdict = "Nothing new found"
     pairs, spent = sum(t.pairs for t in report.targets), sum(t.seconds for t in report.targets)
     return _template().render(
         report=report,

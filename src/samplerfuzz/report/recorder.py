@@ -58,6 +58,12 @@ class Recorder:
     def _keep(self, finding: Finding) -> None:
         self.findings[finding.target, finding.id] = finding
 
+    @property
+    def known(self) -> dict[str, str]:
+        """Return id -> reason of what the baseline accepts."""
+        accepted: dict[str, str] = self._settings.get("accepted", {})
+        return accepted
+
     def ordered(self) -> list[Finding]:
         """Return the findings, the most severe first, then as found."""
         return sorted(self.findings.values(), key=lambda f: -SEVERITIES.index(f.violation.severity))
@@ -74,7 +80,7 @@ class Recorder:
             reason=self._end.reason,
             alpha_spent=self._end.alpha_spent,
             targets=[self._target(name) for name in self._targets],
-            findings=[entry(f, self.reproducers.get((f.target, f.id))) for f in self.ordered()],
+            findings=[entry(f, self.reproducers.get((f.target, f.id)), self.known.get(f.id)) for f in self.ordered()],
         )
 
     def _target(self, name: str) -> TargetEntry:
@@ -101,7 +107,9 @@ class Recorder:
         )
 
 
-def entry(finding: Finding, reproducer: str | None) -> FindingEntry:
-    """Return the entry of `findings[]` for one finding."""
+def entry(finding: Finding, reproducer: str | None, known: str | None = None) -> FindingEntry:
+    """Return the entry of `findings[]` for one finding; `known` says why it is accepted."""
     data = json_ready(finding.to_json())
-    return FindingEntry(**{**data, "seconds": round(finding.seconds, 3), "case": CaseEntry(**data["case"]), "reproducer": reproducer})
+    return FindingEntry(
+        **{**data, "seconds": round(finding.seconds, 3), "case": CaseEntry(**data["case"]), "reproducer": reproducer, "known": known}
+    )

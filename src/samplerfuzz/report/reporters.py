@@ -17,8 +17,9 @@ from samplerfuzz.checks.finding import Finding
 from samplerfuzz.core.errors import SamplerFuzzError, UsageError
 from samplerfuzz.engine.events import Event, FindingConfirmed, FindingFound, RunFinished, RunStarted, TargetFinished
 from samplerfuzz.engine.history import RunHistory
+from samplerfuzz.report import github
 from samplerfuzz.report.events_log import LOG_NAME, EventsLog
-from samplerfuzz.report.files import make_directory, write_atomically
+from samplerfuzz.report.files import make_directory, write_atomically, writing
 from samplerfuzz.report.html import report_html
 from samplerfuzz.report.json_report import report_json
 from samplerfuzz.report.junit import junit_xml
@@ -103,7 +104,18 @@ class Reporters:
                 self._show_on(self.terminal, event)
             elif isinstance(event, RunFinished):
                 _print_json(self.recorder)
+            if isinstance(event, RunFinished) and os.environ.get("GITHUB_ACTIONS") == "true":
+                self._annotate()
         self._ended = self._ended or isinstance(event, RunFinished)
+
+    def _annotate(self) -> None:
+        """Tell GitHub Actions, which reads both streams: standard output may be report.json."""
+        report = self.recorder.report()
+        for line in github.annotation_lines(report):
+            print(line, file=sys.stderr if self.terminal is None else sys.stdout, flush=True)
+        if path := os.environ.get("GITHUB_STEP_SUMMARY"):
+            with writing(Path(path)), open(path, "a", encoding="utf-8") as file:
+                file.write(github.summary(report))
 
     def _show_on(self, terminal: TerminalReporter, event: Event) -> None:
         if isinstance(event, FindingFound):

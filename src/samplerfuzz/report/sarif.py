@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+from samplerfuzz.report.place import place_of
 from samplerfuzz.report.schema import FindingEntry, Report
 from samplerfuzz.report.text import printable
 
@@ -40,11 +41,14 @@ def sarif_json(report: Report) -> str:
 
 
 def _result(finding: FindingEntry, rule: int) -> dict[str, Any]:
-    where, _, name = finding.target.rpartition(":")
+    name = finding.target.rpartition(":")[2]
     location: dict[str, Any] = {"logicalLocations": [{"name": name, "fullyQualifiedName": finding.target, "kind": "function"}]}
-    if where.endswith(".py"):
-        location["physicalLocation"] = {"artifactLocation": {"uri": quote(where.replace("\\", "/"))}}
+    place = place_of(finding.target)
+    if place is not None:
+        location["physicalLocation"] = {"artifactLocation": {"uri": quote(place.file)}, "region": {"startLine": place.line}}
+    suppressed = {"suppressions": [{"kind": "external", "justification": printable(finding.known)}]} if finding.known else {}
     return {
+        **suppressed,
         "ruleId": finding.check,
         "ruleIndex": rule,
         "level": _LEVELS[finding.severity],

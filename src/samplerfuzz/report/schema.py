@@ -53,6 +53,7 @@ class FindingEntry(_Model):
     cases: int = Field(description="(row, configuration) pairs until then")
     repeats: int
     reproducer: str | None = Field(description="path of a program that shows it, relative to the report directory")
+    known: str | None = Field(default=None, description="why the baseline accepts it; such a finding does not count for the status")
 
 
 class TargetEntry(_Model):

@@ -43,6 +43,7 @@ class TerminalReporter:
         self._started: dict[str, TargetStarted] = {}
         self._targets: tuple[str, ...] = ()
         self._printed = 0.0
+        self._known: dict[str, str] = {}
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
@@ -79,6 +80,7 @@ class TerminalReporter:
 
     def _begin(self, event: RunStarted) -> None:
         self._targets = event.targets
+        self._known = event.settings.get("accepted", {})
         if self.quiet:
             return
         settings = event.settings
@@ -123,7 +125,7 @@ class TerminalReporter:
 
     def _finding(self, finding: Finding) -> None:
         path = None if self.directory is None else self.directory / "findings" / f"{finding.id}.py"
-        self.console.print(finding_block(finding, path))
+        self.console.print(finding_block(finding, path, self._known.get(finding.id)))
 
     def _end(self, event: RunFinished) -> None:
         if not self.quiet and self._finished:
