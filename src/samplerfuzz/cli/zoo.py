@@ -2,82 +2,60 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
 import click
 
 from samplerfuzz.cli.seconds import Seconds
+from samplerfuzz.core.errors import UsageError
 
-if TYPE_CHECKING:
-    from samplerfuzz.checks.finding import Finding
-    from samplerfuzz.engine.events import Event
+_EXAMPLES = """\
+\b
+Examples:
+  samplerfuzz zoo                      every defect, the kill matrix
+  samplerfuzz zoo LC-01 SG-05          two of them
+  samplerfuzz zoo --markdown ZOO.md    the matrix as a document
+"""
 
 
-@click.command(
-    epilog="\b\nExamples:\n  samplerfuzz zoo                 every defect, the kill matrix\n  samplerfuzz zoo LC-01 SG-05     two of them\n"
-)
+@click.command(epilog=_EXAMPLES)
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--max-time", type=Seconds(), default=60.0, show_default=True, metavar="SECONDS", help="Time for each defect.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, metavar="N", help="Seed of the runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the matrix as JSON.")
-def command(ids: tuple[str, ...], max_time: float, seed: int, as_json: bool) -> None:
+@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), default=None, metavar="FILE", help="Write the matrix there.")
+def command(ids: tuple[str, ...], max_time: float, seed: int, as_json: bool, markdown: Path | None) -> None:
     """Fuzz defective samplers that re-create documented bugs and print which check caught each, and when.
 
     Exit status 0: every one was caught; 1: one was not.
     """
-    import json
-
     from rich.console import Console
     from rich.table import Table
 
-    from samplerfuzz.core.errors import UsageError
-    from samplerfuzz.engine.campaign import Limits
-    from samplerfuzz.engine.events import INTERRUPTED, FindingFound
-    from samplerfuzz.engine.run import run, select_checks
-    from samplerfuzz.targets.isolated import load_target
+    from samplerfuzz.report.files import write_atomically
     from samplerfuzz.zoo import DEFECTS
+    from samplerfuzz.zoo.matrix import Kill, kill, matrix_json, matrix_markdown
 
-    unknown = [name for name in ids if name not in DEFECTS]
-    if unknown:
+    if unknown := [name for name in ids if name not in DEFECTS]:
         raise UsageError(f"unknown defect {unknown[0]!r}; known: {', '.join(sorted(DEFECTS))}")
-    rows: list[dict[str, Any]] = []
+    chosen = ids or tuple(sorted(DEFECTS))
     console = Console(stderr=as_json)
-    for name in ids or sorted(DEFECTS):
-        found: list[Finding] = []
-
-        def listen(event: Event, found: list[Finding] = found) -> None:
-            if isinstance(event, FindingFound):
-                found.append(event.finding)
-
-        begun = time.monotonic()
-        with console.status(f"{name}: {DEFECTS[name].target}"):
-            target = load_target(DEFECTS[name].target, time_limit=2.0)
-            limits = Limits(seconds=max_time)
-            status = run([target], checks=select_checks([], []), seed=seed, limits=limits, fail_on="low", listener=listen)
-        target.close()
-        if status == INTERRUPTED:
-            raise KeyboardInterrupt
-        first = found[0] if found else None
-        rows.append(
-            {
-                "id": name,
-                "caught": bool(found),
-                "checks": sorted({f.violation.check for f in found}),
-                "seconds": None if first is None else round(first.seconds, 2),
-                "cases": None if first is None else first.cases,
-                "rows": None if first is None else min(f.case.rows for f in found),
-                "vocabulary": None if first is None else min(f.case.vocabulary for f in found),
-                "run_seconds": round(time.monotonic() - begun, 1),
-            }
-        )
-        verdict = "caught" if found else "NOT CAUGHT"
-        console.print(f"{name:8} {verdict} {rows[-1]['seconds']} s {', '.join(rows[-1]['checks'])}", highlight=False)
+    kills: list[Kill] = []
+    for number, name in enumerate(chosen, 1):
+        with console.status(f"{number}/{len(chosen)}  {name}  {DEFECTS[name].description}"):
+            kills.append(kill(DEFECTS[name], seconds=max_time, seed=seed))
+        last = kills[-1]
+        verdict = f"[green]caught[/]     {last.seconds:6.2f} s" if last.caught else "[bold red]NOT CAUGHT[/]         "
+        console.print(f"{number:3}/{len(chosen)}  {name:7} {verdict}  {', '.join(last.checks)}", highlight=False, soft_wrap=True)
+    if markdown is not None:
+        write_atomically(markdown, matrix_markdown(kills, seconds=max_time, seed=seed))
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(matrix_json(kills))
     else:
-        table = Table("id", "caught", "seconds", "cases", "B", "V", "checks", title="Kill matrix")
-        for row in rows:
-            table.add_row(*(str(row[key]) for key in ("id", "caught", "seconds", "cases", "rows", "vocabulary")), "\n".join(row["checks"]))
+        table = Table("id", "caught", "seconds", "pairs", "B", "V", "checks", title="Kill matrix")
+        for k in kills:
+            numbers = ["" if n is None else str(n) for n in (k.seconds, k.cases, k.rows, k.vocabulary)]
+            table.add_row(k.id, "yes" if k.caught else "NO", *numbers, "\n".join(k.checks))
         console.print(table)
-    raise SystemExit(0 if all(row["caught"] for row in rows) else 1)
+        console.print(f"{sum(k.caught for k in kills)} of {len(kills)} caught", highlight=False)
+    raise SystemExit(0 if all(k.caught for k in kills) else 1)
