@@ -172,11 +172,11 @@ def test_the_resumed_stream_is_a_fresh_one():
             thrown.add((top_k, logits.tobytes()))
         return right(logits, top_k)
 
-    events = fuzz(recording, checks=("support",))
+    events = fuzz(recording, cases=2000, checks=("support",))
     before = set(thrown)
     thrown.clear()
     at_the_end_of_the_sweep = replace(only(events, Checkpoint)[-1], pairs=0)
-    fuzz(recording, past=history_of([*events[:2], at_the_end_of_the_sweep]), checks=("support",))
+    fuzz(recording, past=history_of([*events[:2], at_the_end_of_the_sweep]), cases=2000, checks=("support",))
     assert len(thrown) > 3
     assert not thrown & before
 

@@ -20,6 +20,7 @@ from samplerfuzz.core.seeding import stream
 from samplerfuzz.engine.confirm import seen_again
 from samplerfuzz.engine.events import Checkpoint, FindingConfirmed, FindingFound, Listener, Progress, TargetFinished, TargetStarted
 from samplerfuzz.engine.history import TargetHistory
+from samplerfuzz.engine.novelty import Novelty
 from samplerfuzz.engine.pace import Pace
 from samplerfuzz.targets.target import Outcome, Target
 
@@ -137,6 +138,7 @@ class Campaign:
         # one configuration a call: more rows of it tell little
         self._pace = Pace(sizes=limits.sizes, most_rows=limits.batch if self.spec.per_row else min(256, limits.batch))
         self._stream = ("campaign", self.spec.locator, *([past.times_resumed + 1] if past else []))
+        self._novelty = Novelty(self.spec.parameters, past.cells if past else ())
         self._swept = last.swept if last else 0
         self._sweep = itertools.islice(self.generator.sweep(stream(seed, "sweep", self.spec.locator)), self._swept, None)
 
@@ -199,7 +201,7 @@ class Campaign:
         case = next(self._sweep, None)
         if case is None:
             rows, size = self._pace.shape(rng, self._elapsed())
-            case = self.generator.case(rng, rows=rows, size=size)
+            case = self.generator.case(rng, rows=rows, size=size, strategy=self._novelty.strategy(rng))
         else:
             self._swept += 1
         outcome = self.target.run(case)
@@ -211,6 +213,7 @@ class Campaign:
                 self._found(check, violation, case)
         if not wrong:
             self._pace.took(case.rows, case.vocabulary, time.monotonic() - begun)
+        self._novelty.saw(judgement, self._elapsed())
         self._count(judgement, wrong)
 
     def _count(self, judgement: Judgement, wrong: int) -> None:
@@ -369,6 +372,7 @@ class Campaign:
                 covered=dict(self.tally.covered),
                 repeats={f.id: f.repeats for f in self.findings.values()},
                 swept=self._swept,
+                cells=self._novelty.fresh(),
             )
         )
 
@@ -384,6 +388,10 @@ class Campaign:
             covered=dict(self.tally.covered),
             skipped=self.skipped,
             findings=tuple(self.findings.values()),
+            strategies=self._novelty.yields(),
+            matrix=self._novelty.matrix(),
+            cells=len(self._novelty.cells),
+            last_new=self._novelty.last_new,
             complete=complete,
         )
 

@@ -57,7 +57,8 @@ class Checkpoint:
     """Everything that a killed run needs to go on with the current target, about once a second and after every finding.
 
     The numbers are cumulative, those of earlier processes included. outcomes, checks, covered: as in `TargetFinished`.
-    repeats: finding id -> how often it was seen. swept: cases of the opening sweep that are done.
+    repeats: finding id -> how often it was seen. swept: cases of the opening sweep that are done. cells: those of `engine.novelty` met
+    since the last checkpoint.
     """
 
     target: str
@@ -70,6 +71,7 @@ class Checkpoint:
     covered: dict[str, int]
     repeats: dict[str, int]
     swept: int
+    cells: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +101,8 @@ class TargetFinished:
 
     outcomes: pass, finding, refused, inconclusive, poisoned, unsupported, error -> number of (row, configuration) pairs.
     checks: check id -> pairs (or draws) judged. covered: regime -> pairs. skipped: check id -> reason.
-    complete: False where the run was interrupted before the target had its share.
+    strategies: strategy -> cases and new cells; matrix: parameter -> regime -> classes of value and answer met; cells: met in all;
+    last_new: when the last one was met. complete: False where the run was interrupted before the target had its share.
     """
 
     target: str
@@ -112,6 +115,10 @@ class TargetFinished:
     covered: dict[str, int]
     skipped: dict[str, str]
     findings: tuple[Finding, ...]
+    strategies: dict[str, dict[str, int]] = field(default_factory=dict)
+    matrix: dict[str, dict[str, int]] = field(default_factory=dict)
+    cells: int = 0
+    last_new: float = 0.0
     complete: bool = True
 
 

@@ -34,6 +34,7 @@ class TargetHistory:
       confirmed: those that a kill kept from being shrunk.
       finished: its summary, once it has had its share.
       times_resumed: processes in which it went on.
+      cells: behaviour met.
     """
 
     started: TargetStarted
@@ -42,6 +43,7 @@ class TargetHistory:
     confirmed: tuple[Finding, ...] = ()
     finished: TargetFinished | None = None
     times_resumed: int = 0
+    cells: frozenset[int] = frozenset()
 
     @property
     def seconds(self) -> float:
@@ -55,7 +57,7 @@ class TargetHistory:
             return replace(self, started=event, times_resumed=self.times_resumed + 1)
         if isinstance(event, Checkpoint):
             seen = tuple(replace(f, repeats=event.repeats.get(f.id, f.repeats)) for f in self.findings)
-            return replace(self, checkpoint=event, findings=seen)
+            return replace(self, checkpoint=event, findings=seen, cells=self.cells.union(event.cells))
         if isinstance(event, FindingConfirmed):
             return replace(self, confirmed=(*_without(self.confirmed, event.finding), event.finding))
         if isinstance(event, FindingFound):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import MISSING, Field, fields
 from functools import cache
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -68,11 +68,18 @@ def _finding(data: Any) -> Finding:
     return Finding.from_json(data)
 
 
+def _default(of: Field[Any]) -> Any:
+    """Return what a line means that an earlier version wrote without the field; `...` where there must be one."""
+    if of.default_factory is not MISSING:
+        return of.default_factory()
+    return ... if of.default is MISSING else of.default
+
+
 @cache
 def _model(kind: str) -> type[BaseModel]:
     """Return the pydantic twin of an event's type."""
     read = Annotated[Finding, PlainValidator(_finding)]
     findings = {Finding: read, tuple[Finding, ...]: tuple[read, ...]}
     hints = get_type_hints(_KINDS[kind])
-    shape: dict[str, Any] = {f.name: (findings.get(hints[f.name], hints[f.name]), ...) for f in fields(_KINDS[kind])}
+    shape: dict[str, Any] = {f.name: (findings.get(hints[f.name], hints[f.name]), _default(f)) for f in fields(_KINDS[kind])}
     return create_model(kind, __config__=ConfigDict(extra="forbid"), event=(str, ...), **shape)

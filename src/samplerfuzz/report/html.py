@@ -54,6 +54,8 @@ def report_html(report: Report, findings: Sequence[Finding], sources: Mapping[st
         cards=[_card(f, e, sources.get(f.id, "")) for f, e in zip(findings, report.findings, strict=True)],
         targets=[_target(t, report) for t in report.targets],
         regimes=_regimes(report),
+        strategies=_strategies(report),
+        behaviour=_behaviour(report),
         checks=_checks(report),
         settings=[(name, _setting(value)) for name, value in report.settings.items() if value is not None],
     )
@@ -149,6 +151,38 @@ def _regimes(report: Report) -> list[dict[str, Any]]:
         total.update(t.covered)
     widest = max([*total.values(), 1])
     return [{"name": name, "n": n, "width": round(100 * n / widest, 2)} for name, n in total.most_common()]
+
+
+def _strategies(report: Report) -> list[dict[str, Any]]:
+    cases: Counter[str] = Counter()
+    new: Counter[str] = Counter()
+    for t in report.targets:
+        for name, n in t.strategies.items():
+            cases[name] += n["cases"]
+            new[name] += n["new"]
+    widest = max([new[name] / n for name, n in cases.items() if n] + [1e-9])
+    return [{"name": name, "n": n, "new": new[name], "width": round(100 * new[name] / n / widest, 2)} for name, n in cases.most_common()]
+
+
+def _behaviour(report: Report) -> dict[str, Any] | None:
+    """Return the coverage matrix: parameters down, regimes across, classes of value and answer met as shade."""
+    table: dict[str, Counter[str]] = {}
+    for t in report.targets:
+        for name, row in t.matrix.items():
+            table.setdefault(name, Counter()).update(row)
+    if not table:
+        return None
+    total: Counter[str] = Counter()
+    for row in table.values():
+        total.update(row)
+    regimes = [name for name, _ in total.most_common()]
+    most = max(max(row.values(), default=1) for row in table.values())
+    rows = [
+        {"name": name, "cells": [{"n": row[r], "shade": round(0.12 + 0.88 * row[r] / most, 2) if row[r] else 0} for r in regimes]}
+        for name, row in sorted(table.items())
+    ]
+    late = [t for t in report.targets if t.cells and t.last_new > 0.5 * t.seconds]
+    return {"regimes": regimes, "rows": rows, "cells": sum(t.cells for t in report.targets), "late": len(late)}
 
 
 def _checks(report: Report) -> list[dict[str, Any]]:

@@ -102,6 +102,10 @@ class Recorder:
             checks=numbers.checks if numbers else {},
             covered=numbers.covered if numbers else {},
             skipped=numbers.skipped if isinstance(numbers, TargetFinished) else {},
+            strategies=done.strategies if done else {},
+            matrix=done.matrix if done else {},
+            cells=done.cells if done else 0,
+            last_new=round(done.last_new, 3) if done else 0.0,
             findings=[f.id for f in self.findings.values() if f.target == name],
             complete=name in self._finished,
         )

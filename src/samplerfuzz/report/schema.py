@@ -73,6 +73,10 @@ class TargetEntry(_Model):
     covered: dict[str, int] = Field(description="regime of logits -> pairs")
     skipped: dict[str, str] = Field(description="check -> why it was not used")
     findings: list[str] = Field(description="ids")
+    strategies: dict[str, dict[str, int]] = Field(default={}, description="how parameters were made -> cases, and cells first met by them")
+    matrix: dict[str, dict[str, int]] = Field(default={}, description="parameter -> regime of logits -> classes of value and answer met")
+    cells: int = Field(default=0, description="classes of parameter value, regime and answer met in all")
+    last_new: float = Field(default=0.0, description="seconds until the last of them was met")
     complete: bool = Field(description="false where the run ended before the target's summary")
 
 

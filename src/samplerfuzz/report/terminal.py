@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich import box
@@ -175,6 +176,17 @@ class TerminalReporter:
         counts += [_brief(t.outcomes.get("pass", 0)), _brief(t.outcomes.get("refused", 0)), _brief(unclear)]
         return [found, *map(Text, counts)]
 
+    def _last_new(self) -> str:
+        """Say how long ago new behaviour was met: whether more time would pay."""
+        if len(self._finished) == 1:
+            only = self._finished[0]
+            return f"the last new one after {only.last_new:.1f} of {only.seconds:.1f} s"
+        late = sum(t.last_new > 0.5 * t.seconds for t in self._finished)
+        return f"{late} of {len(self._finished)} targets met new ones in the second half of their time"
+
+    def _yields(self) -> str:
+        return ", ".join(f"{name} {count(cases)} cases {count(new)} new" for name, (cases, new) in _strategies(self._finished).items())
+
     def _coverage(self) -> list[Text]:
         """Return what was thrown, which checks ran, which did not and why."""
         regimes: dict[str, int] = {}
@@ -188,6 +200,9 @@ class TerminalReporter:
         if regimes:
             shown = ", ".join(f"{name} {count(n)}" for name, n in sorted(regimes.items(), key=lambda item: -item[1]))
             lines.append(Text.assemble(("logits: ", "dim"), printable(shown)))
+        if cells := sum(t.cells for t in self._finished):
+            lines.append(Text.assemble(("behaviour: ", "dim"), f"{count(cells)} cells of parameter, logits and answer; {self._last_new()}"))
+            lines.append(Text.assemble(("strategies: ", "dim"), self._yields()))
         lines.append(
             Text.assemble(("checks: ", "dim"), f"{len(used)} used" + (f"; without a verdict: {', '.join(sorted(idle))}" if idle else ""))
         )
@@ -202,6 +217,16 @@ class TerminalReporter:
                 Text.assemble(("assumed: ", "dim"), f"the order of stages is the signature's for {', '.join(map(printable, assumed))}")
             )
         return lines
+
+
+def _strategies(finished: Iterable[TargetFinished]) -> dict[str, tuple[int, int]]:
+    """Return strategy -> cases and new cells over all targets, the most used first."""
+    total: dict[str, tuple[int, int]] = {}
+    for t in finished:
+        for name, n in t.strategies.items():
+            cases, new = total.get(name, (0, 0))
+            total[name] = cases + n["cases"], new + n["new"]
+    return dict(sorted(total.items(), key=lambda item: -item[1][0]))
 
 
 def _brief(number: int) -> str:
