@@ -6,6 +6,7 @@ import atexit
 import secrets
 import signal
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,14 @@ def _configure(context: click.Context, option: click.Parameter, profile: str | N
     help="Known findings, which do not count for the exit status (default: fuzz/baseline.json where it exists).",
 )
 @click.option("--no-baseline", is_flag=True, help="Every finding counts.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes that fuzz side by side: several targets, or parts of one.",
+)
 @click.option("--no-shrink", is_flag=True, help="Report findings as they were met.")
 @click.option("--no-model", is_flag=True, help="Leave out the logits of the embedded model.")
 @click.option("--quiet", is_flag=True, help="Print findings and one line only.")
@@ -131,6 +140,7 @@ def command(
     call_timeout: float,
     baseline: Path | None,
     no_baseline: bool,
+    workers: int,
     no_shrink: bool,
     no_model: bool,
     quiet: bool,
@@ -210,6 +220,8 @@ def command(
             },
             past=past,
             accepted=known.accepted(datetime.now(UTC).date()),
+            workers=workers,
+            open_target=partial(_open_target, call_timeout=options["call_timeout"]),
         )
     # everything is written: an interrupt while the interpreter takes itself down has nothing to stop
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
@@ -235,13 +247,21 @@ def load_target(locator: str, call_timeout: float) -> Target:
 
     A call that takes longer than `call_timeout` seconds is a hang.
     """
+    from samplerfuzz.targets.isolated import IsolatedTarget
+
+    target = _open_target(locator, call_timeout=call_timeout)
+    if isinstance(target, IsolatedTarget):
+        click.get_current_context().call_on_close(target.close)
+    return target
+
+
+def _open_target(locator: str, *, call_timeout: float) -> Target:
+    """Return the target in a worker of the run, where no command is."""
     from samplerfuzz.targets import builtin, isolated
 
     if locator.startswith(builtin.PREFIX):
         return builtin.builtin_target(locator.removeprefix(builtin.PREFIX))
-    target = isolated.load_target(locator, time_limit=call_timeout)
-    click.get_current_context().call_on_close(target.close)
-    return target
+    return isolated.load_target(locator, time_limit=call_timeout)
 
 
 def _model_rows() -> np.ndarray:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
-from collections import Counter
 from collections.abc import Container, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,10 +17,12 @@ from samplerfuzz.checks.judgement import Judgement
 from samplerfuzz.checks.registry import Check
 from samplerfuzz.core.seeding import stream
 from samplerfuzz.engine.confirm import seen_again
+from samplerfuzz.engine.counted import Counted
 from samplerfuzz.engine.events import Checkpoint, FindingConfirmed, FindingFound, Listener, Progress, TargetFinished, TargetStarted
 from samplerfuzz.engine.history import TargetHistory
 from samplerfuzz.engine.novelty import Novelty
 from samplerfuzz.engine.pace import Pace
+from samplerfuzz.engine.tally import Tally
 from samplerfuzz.targets.target import Outcome, Target
 
 SIZES = (1, 2, 3, 4, 5, 6, 8, 8, 16, 16, 31, 32, 32, 33, 64)
@@ -50,39 +51,6 @@ class Limits:
     batch: int = 2048
 
 
-@dataclass(kw_only=True)
-class _Tally:
-    pairs: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)
-    checks: Counter[str] = field(default_factory=Counter)
-    covered: Counter[str] = field(default_factory=Counter)
-
-    @classmethod
-    def of(cls, last: Checkpoint) -> _Tally:
-        return cls(pairs=last.pairs, outcomes=Counter(last.outcomes), checks=Counter(last.checks), covered=Counter(last.covered))
-
-
-class _Counted:
-    """Counts the calls and rows a check makes on a target."""
-
-    def __init__(self, target: Target, calls: int) -> None:
-        self.spec, self._target, self.calls, self.rows = target.spec, target, calls, 0
-        self._crash: tuple[Case, Outcome] | None = None
-
-    def run(self, case: Case) -> Outcome:
-        self.calls += 1
-        self.rows += case.rows
-        outcome = self._target.run(case)
-        if outcome.kind == "crash":
-            self._crash = case, outcome
-        return outcome
-
-    def take_crash(self) -> tuple[Case, Outcome] | None:
-        """Return the last call that ended the target's process, once."""
-        crash, self._crash = self._crash, None
-        return crash
-
-
 class Campaign:
     """Fuzz one target with a list of checks.
 
@@ -99,6 +67,7 @@ class Campaign:
       real_rows: [N, V] logits of a real model, or None.
       past: what earlier processes did to the target, or None.
       accepted: ids of known findings: they end no campaign early.
+      shard: which part of the target's work this is; each has a stream of its own, and the first does the opening sweep.
     """
 
     def __init__(
@@ -113,9 +82,10 @@ class Campaign:
         real_rows: np.ndarray | None = None,
         past: TargetHistory | None = None,
         accepted: Container[str] = (),
+        shard: int = 0,
     ) -> None:
         last = past.checkpoint if past else None
-        self.target = _Counted(target, last.calls if last else 0)
+        self.target = Counted(target, last.calls if last else 0)
         self.spec = target.spec
         self.judges = [c for c in checks if c.judge is not None]
         self.probes = [c for c in checks if c.probe is not None]
@@ -129,7 +99,7 @@ class Campaign:
             real_rows=real_rows,
         )
         self.findings: dict[str, Finding] = {f.id: f for f in past.findings} if past else {}
-        self.tally = _Tally.of(last) if last else _Tally()
+        self.tally = Tally.of(last) if last else Tally()
         # confirmed findings that no listener has heard of as found
         self._unannounced: dict[str, Finding] = {f.id: f for f in past.confirmed} if past else {}
         self._begun = time.monotonic() - (last.seconds if last else 0.0)
@@ -137,10 +107,12 @@ class Campaign:
         self._last_new = max((f.seconds for f in self.findings.values()), default=0.0)
         # one configuration a call: more rows of it tell little
         self._pace = Pace(sizes=limits.sizes, most_rows=limits.batch if self.spec.per_row else min(256, limits.batch))
-        self._stream = ("campaign", self.spec.locator, *([past.times_resumed + 1] if past else []))
+        resumed = past.times_resumed + 1 if past else 0
+        self._stream = ("campaign", self.spec.locator, *([resumed] if resumed or shard else []), *([shard] if shard else []))
         self._novelty = Novelty(self.spec.parameters, past.cells if past else ())
         self._swept = last.swept if last else 0
-        self._sweep = itertools.islice(self.generator.sweep(stream(seed, "sweep", self.spec.locator)), self._swept, None)
+        sweep = self.generator.sweep(stream(seed, "sweep", self.spec.locator)) if shard == 0 else iter(())
+        self._sweep = itertools.islice(sweep, self._swept, None)
 
     def run(self) -> TargetFinished:
         """Fuzz until the time or the cases are spent, or nothing new has come for long after a finding."""
@@ -214,22 +186,7 @@ class Campaign:
         if not wrong:
             self._pace.took(case.rows, case.vocabulary, time.monotonic() - begun)
         self._novelty.saw(judgement, self._elapsed())
-        self._count(judgement, wrong)
-
-    def _count(self, judgement: Judgement, wrong: int) -> None:
-        case, outcome, tally = judgement.case, judgement.outcome, self.tally
-        tally.pairs += case.rows
-        if outcome.kind != "value":
-            tally.outcomes["refused" if outcome.kind == "raised" else outcome.kind] += case.rows
-            return
-        judged = int(judgement.judged.sum())
-        tally.outcomes["finding"] += wrong
-        tally.outcomes["inconclusive"] += judgement.vacuous
-        tally.outcomes["pass"] += max(0, judged - judgement.vacuous - wrong)
-        tally.outcomes["unjudged"] += case.rows - judged
-        tally.covered[case.regime] += judged
-        for check in self.judges:
-            tally.checks[check.id] += judged
+        self.tally.count(judgement, wrong, (check.id for check in self.judges))
 
     def _probe(self, check: Check, rng: np.random.Generator) -> None:
         case = self._telling_row(rng, tails=check.kind == "draws") if check.kind in ("draws", "uniforms") else self._few_rows(rng)
@@ -367,7 +324,7 @@ class Campaign:
                 calls=self.target.calls,
                 pairs=self.tally.pairs,
                 draws=self._draws(),
-                outcomes=_counted(self.tally.outcomes),
+                outcomes=self.tally.seen(),
                 checks=dict(self.tally.checks),
                 covered=dict(self.tally.covered),
                 repeats={f.id: f.repeats for f in self.findings.values()},
@@ -383,7 +340,7 @@ class Campaign:
             calls=self.target.calls,
             pairs=self.tally.pairs,
             draws=self._draws(),
-            outcomes=_counted(self.tally.outcomes),
+            outcomes=self.tally.seen(),
             checks=dict(self.tally.checks),
             covered=dict(self.tally.covered),
             skipped=self.skipped,
@@ -394,7 +351,3 @@ class Campaign:
             last_new=self._novelty.last_new,
             complete=complete,
         )
-
-
-def _counted(outcomes: Counter[str]) -> dict[str, int]:
-    return {name: count for name, count in outcomes.items() if count}

@@ -17,6 +17,7 @@ from samplerfuzz.engine.campaign import Campaign, Limits
 from samplerfuzz.engine.events import INTERRUPTED, BudgetReserved, Listener, RunFinished, RunStarted, TargetFinished
 from samplerfuzz.engine.history import RunHistory
 from samplerfuzz.engine.interrupts import Interrupts
+from samplerfuzz.engine.parallel import Opener, jobs_of, run_jobs
 from samplerfuzz.stats import ErrorBudget
 from samplerfuzz.targets.target import Target, TargetSpec
 
@@ -56,6 +57,8 @@ def run(
     settings: dict[str, Any] | None = None,
     past: RunHistory | None = None,
     accepted: Mapping[str, str] | None = None,
+    workers: int = 1,
+    open_target: Opener | None = None,
 ) -> int:
     """Fuzz every target and return the exit status.
 
@@ -69,6 +72,7 @@ def run(
       settings: more of them, to be recorded.
       past: what earlier processes did, or None: finished targets are not fuzzed again, the others go on.
       accepted: id -> reason of known findings: told like the others, and without a say in the status.
+      workers: processes that fuzz side by side; with more than one, `open_target` opens the targets in them.
 
     Raises:
       UsageError: a target declares other stages than when the run began.
@@ -91,12 +95,14 @@ def run(
             "alpha": budget.alpha,
             "checks": [c.id for c in checks],
             "accepted": known,
+            "workers": workers,
             "python": platform.python_version(),
             "numpy": np.__version__,
             **(settings or {}),
         },
         times_resumed=past.started.times_resumed + 1 if past else 0,
     )
+    spent = 0.0
     campaign: Campaign | None = None
     was_interrupted = False
     with Interrupts() as interrupts:
@@ -106,7 +112,22 @@ def run(
                 loading = time.monotonic()
                 rows = real_rows() if len(results) < len(targets) else None
                 fuzzing += time.monotonic() - loading  # the time is the targets'
-            for index, target in enumerate(targets):
+            if workers > 1 and open_target is not None:
+                jobs = jobs_of(
+                    targets,
+                    applied=lambda target: _applicable(checks, target.spec),
+                    weight=_weight,
+                    workers=workers,
+                    seed=seed,
+                    limits=limits,
+                    accepted=frozenset(known),
+                    histories=histories,
+                    tests=past.tests if past else 0,
+                )
+                told, spent = run_jobs(jobs, workers=workers, open_target=open_target, rows=rows, listener=listener, interrupts=interrupts)
+                results |= told
+                interrupts.check()
+            for index, target in enumerate(targets if workers == 1 or open_target is None else ()):
                 history = histories.get(target.spec.locator)
                 if history is not None and history.finished is not None:
                     continue
@@ -139,7 +160,7 @@ def run(
         findings = tuple(f for r in results.values() for f in r.findings)
         status, reason = _status(list(results.values()), findings, known, fail_on, was_interrupted)
         seconds = time.monotonic() - begun
-        listener(RunFinished(status=status, reason=reason, seconds=seconds, findings=findings, alpha_spent=budget.spent))
+        listener(RunFinished(status=status, reason=reason, seconds=seconds, findings=findings, alpha_spent=budget.spent + spent))
     return INTERRUPTED if interrupts.count else status
 
 

@@ -44,6 +44,7 @@ class TerminalReporter:
         self._started: dict[str, TargetStarted] = {}
         self._targets: tuple[str, ...] = ()
         self._printed = 0.0
+        self._active: dict[str, Progress] = {}  # several where several processes fuzz
         self._known: dict[str, str] = {}
 
     def __call__(self, event: Event) -> None:
@@ -59,6 +60,7 @@ class TerminalReporter:
             self._progress(event)
         elif isinstance(event, TargetFinished):
             self._finished.append(event)
+            self._active.pop(event.target, None)
         elif isinstance(event, RunFinished):
             self.close()
             self._end(event)
@@ -101,7 +103,8 @@ class TerminalReporter:
         if self.quiet:
             return
         if self._live is not None:
-            self._live.update(self._line(event), refresh=True)
+            self._active[event.target] = event
+            self._live.update(Group(*map(self._line, self._active.values())), refresh=True)
         elif time.monotonic() - self._printed >= _LINE_SECONDS:
             self._printed = time.monotonic()
             planned = f"/{event.seconds_planned:.0f}" if event.seconds_planned else ""

@@ -18,30 +18,50 @@ class ErrorBudget:
     A run owns its budget. One that is killed and resumed goes on with the same budget: `reserve` hears how many tests may
     have been started before any of them is, so that what it wrote down counts every share that a dead process can have spent.
 
+    Processes that work side by side share one sequence: with `share=(i, n)` this one takes every n-th test, from the i-th on.
+
     Args:
       alpha: bound on the probability of any false alarm of the run.
       started: tests that earlier processes of the run may have started.
       reserve: called with a number of tests before that many have been started.
+      share: (index, number) of this process among those that work now.
 
     >>> budget = ErrorBudget(1e-6)
     >>> budget.next_threshold() < budget.next_threshold()
     True
     """
 
-    def __init__(self, alpha: float = ALPHA, *, started: int = 0, reserve: Callable[[int], None] = lambda tests: None) -> None:
+    def __init__(
+        self,
+        alpha: float = ALPHA,
+        *,
+        started: int = 0,
+        reserve: Callable[[int], None] = lambda tests: None,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
         self.alpha = alpha
-        self.tests = started
-        self._reserved, self._reserve = started, reserve
+        self._before, self._own, self._share = started, 0, share
+        self._reserved, self._reserve = 0, reserve
 
     def next_threshold(self) -> float:
         """Return the natural logarithm of the e-value at which the next test may accuse."""
-        if self.tests == self._reserved:
-            self._reserve(self.tests + _BLOCK)
+        if self._own == self._reserved:
             self._reserved += _BLOCK
-        self.tests += 1
-        return math.log(math.pi**2 * self.tests**2 / (6 * self.alpha))
+            self._reserve(self._before + self._reserved * self._share[1])
+        self._own += 1
+        return math.log(math.pi**2 * self._number(self._own) ** 2 / (6 * self.alpha))
+
+    @property
+    def tests(self) -> int:
+        """Return how many tests have been started, by earlier processes and by this one."""
+        return self._before + self._own
 
     @property
     def spent(self) -> float:
-        """Return the share of alpha handed out so far."""
-        return sum(6 * self.alpha / (math.pi**2 * k * k) for k in range(1, self.tests + 1))
+        """Return the share of alpha handed out so far, by earlier processes and by this one."""
+        numbers = [*range(1, self._before + 1), *map(self._number, range(1, self._own + 1))]
+        return sum(6 * self.alpha / (math.pi**2 * k * k) for k in numbers)
+
+    def _number(self, own: int) -> int:
+        index, among = self._share
+        return self._before + (own - 1) * among + index + 1
