@@ -95,6 +95,16 @@ def test_what_is_wrong_in_the_file_is_named(capsys, text, message):
     assert not Path("run").exists()
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_another_file_is_named(capsys, first):
+    Path("samplerfuzz.toml").write_text("seed = 1", encoding="utf-8")
+    Path("night.toml").write_text(FILE, encoding="utf-8")
+    chosen = [["--config", "night.toml"], ["--profile", "short"]]
+    given = [word for words in (chosen if first else reversed(chosen)) for word in words]
+    report = json.loads(here(capsys, "fuzz", *given, "--json", "--report-dir", "run")[1])
+    assert (report["settings"]["seed"], report["settings"]["max_cases"]) == (5, 100)
+
+
 def test_two_files_are_one_too_many(capsys):
     Path("samplerfuzz.toml").write_text("", encoding="utf-8")
     Path("pyproject.toml").write_text("[tool.samplerfuzz]\n", encoding="utf-8")

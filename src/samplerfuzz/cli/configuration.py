@@ -52,8 +52,8 @@ class Configuration:
         return {**options, **self.profiles[name]}
 
 
-def configuration(known: Iterable[str], directory: Path | None = None) -> Configuration:
-    """Return what the file in `directory` (default: the working directory) says; an empty one where there is none.
+def configuration(known: Iterable[str], file: Path | None = None) -> Configuration:
+    """Return what `file` says, or the project's own in the working directory; an empty one where there is none.
 
     Args:
       known: names of options that may be set.
@@ -61,8 +61,8 @@ def configuration(known: Iterable[str], directory: Path | None = None) -> Config
     Raises:
       UsageError: the file is no TOML, sets something unknown, or both files are there.
     """
-    directory = directory or Path()
-    found = [(path, table) for name in FILES if (path := directory / name).is_file() and (table := _table(path)) is not None]
+    files = [file] if file is not None else [path for name in FILES if (path := Path(name)).is_file()]
+    found = [(path, table) for path in files if (table := _table(path)) is not None]
     if not found:
         return Configuration()
     if len(found) > 1:
@@ -84,7 +84,7 @@ def _table(path: Path) -> dict[str, Any] | None:
         raise UsageError(f"cannot read {path}: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is no TOML: {error}") from error
-    if path.name == "samplerfuzz.toml":
+    if path.name != "pyproject.toml":
         return data
     table: dict[str, Any] | None = data.get("tool", {}).get("samplerfuzz")
     return table

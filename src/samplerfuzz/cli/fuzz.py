@@ -54,16 +54,26 @@ Exit status: 0 nothing found, 1 findings at or above --fail-on, 2 usage error,
 """
 
 
-def _configure(context: click.Context, option: click.Parameter, profile: str | None) -> str | None:
-    """Make what the project's file and the profile say the defaults of the other options."""
-    settings = configuration(settable()).defaults(profile)
-    context.meta[_TARGETS] = tuple(settings.pop("targets", ()))
-    context.default_map = settings
-    return profile
+def _configure(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    """Make what the file and the profile say the defaults of the other options, whichever of the two is named first."""
+    context.meta[f"samplerfuzz.{option.name}"] = value
+    if {"samplerfuzz.config", "samplerfuzz.profile"} <= context.meta.keys():
+        settings = configuration(settable(), context.meta["samplerfuzz.config"]).defaults(context.meta["samplerfuzz.profile"])
+        context.meta[_TARGETS] = tuple(settings.pop("targets", ()))
+        context.default_map = settings
+    return value
 
 
 @click.command(epilog=_EXAMPLES, context_settings={"ignore_unknown_options": False})
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    is_eager=True,
+    callback=_configure,
+    help="Settings from this file (default: samplerfuzz.toml or pyproject.toml here).",
+)
 @click.option(
     "--profile", metavar="NAME", is_eager=True, callback=_configure, help="dev, ci, nightly, or a profile of the project's own file."
 )
@@ -128,6 +138,7 @@ def _configure(context: click.Context, option: click.Parameter, profile: str | N
 def command(
     context: click.Context,
     targets: tuple[str, ...],
+    config: Path | None,
     profile: str | None,
     max_time: float,
     max_cases: int | None,
@@ -235,7 +246,7 @@ def _is_given(context: click.Context, name: str) -> bool:
 
 def settable() -> list[str]:
     """Return the names of the options that a project's file may set."""
-    return [p.name for p in command.params if isinstance(p, click.Option) and p.name and p.name not in ("profile", "resume")]
+    return [p.name for p in command.params if isinstance(p, click.Option) and p.name and p.name not in ("config", "profile", "resume")]
 
 
 def _names(text: str) -> list[str]:
