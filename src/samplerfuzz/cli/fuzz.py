@@ -123,6 +123,13 @@ def _configure(context: click.Context, option: click.Parameter, value: Any) -> A
 )
 @click.option("--no-baseline", is_flag=True, help="Every finding counts.")
 @click.option(
+    "--corpus",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=None,
+    metavar="DIR",
+    help="Throw the cases kept there first, and keep those that meet new behaviour.",
+)
+@click.option(
     "--workers",
     type=click.IntRange(min=1),
     default=1,
@@ -151,6 +158,7 @@ def command(
     call_timeout: float,
     baseline: Path | None,
     no_baseline: bool,
+    corpus: Path | None,
     workers: int,
     no_shrink: bool,
     no_model: bool,
@@ -214,6 +222,7 @@ def command(
         started=started,
         log=log,
         past=past,
+        keep=corpus,
     ) as listener:
         status = run(
             loaded,
@@ -231,6 +240,7 @@ def command(
             },
             past=past,
             accepted=known.accepted(datetime.now(UTC).date()),
+            corpus=corpus,
             workers=workers,
             open_target=partial(_open_target, call_timeout=options["call_timeout"]),
         )

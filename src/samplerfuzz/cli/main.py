@@ -22,6 +22,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "fuzz": ("samplerfuzz.cli.fuzz", "Look for bugs in a sampler: yours, or the built-in ones."),
     "replay": ("samplerfuzz.cli.replay", "Run recorded findings again: fixed, or not."),
     "baseline": ("samplerfuzz.cli.baseline", "Accept known findings, so that CI fails only on new ones."),
+    "corpus": ("samplerfuzz.cli.corpus", "Merge, minimise or list the cases that runs keep."),
     "init": ("samplerfuzz.cli.init", "Put samplerfuzz into a project: settings and a CI workflow."),
     "doctor": ("samplerfuzz.cli.doctor", "Try everything that a run needs, and say what does not work."),
     "generate": ("samplerfuzz.cli.generate", "Continue a prompt, at any real temperature."),

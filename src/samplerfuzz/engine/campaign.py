@@ -18,7 +18,16 @@ from samplerfuzz.checks.registry import Check
 from samplerfuzz.core.seeding import stream
 from samplerfuzz.engine.confirm import seen_again
 from samplerfuzz.engine.counted import Counted
-from samplerfuzz.engine.events import Checkpoint, FindingConfirmed, FindingFound, Listener, Progress, TargetFinished, TargetStarted
+from samplerfuzz.engine.events import (
+    BehaviourMet,
+    Checkpoint,
+    FindingConfirmed,
+    FindingFound,
+    Listener,
+    Progress,
+    TargetFinished,
+    TargetStarted,
+)
 from samplerfuzz.engine.history import TargetHistory
 from samplerfuzz.engine.novelty import Novelty
 from samplerfuzz.engine.pace import Pace
@@ -30,6 +39,7 @@ SIZES = (1, 2, 3, 4, 5, 6, 8, 8, 16, 16, 31, 32, 32, 33, 64)
 _DRAWN_SIZES = (2, 3, 4, 5, 8, 8, 12, 16)
 # many unlikely tokens that together are as likely as the best one: noise of few bits shows there and nowhere else
 _TAIL = 1000
+_KEPT = 64  # tokens: a larger case is not kept for other runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +77,7 @@ class Campaign:
       real_rows: [N, V] logits of a real model, or None.
       past: what earlier processes did to the target, or None.
       accepted: ids of known findings: they end no campaign early.
+      corpus: cases that showed something in earlier runs; thrown after the opening sweep.
       shard: which part of the target's work this is; each has a stream of its own, and the first does the opening sweep.
     """
 
@@ -83,6 +94,7 @@ class Campaign:
         past: TargetHistory | None = None,
         accepted: Container[str] = (),
         shard: int = 0,
+        corpus: Iterable[Case] = (),
     ) -> None:
         last = past.checkpoint if past else None
         self.target = Counted(target, last.calls if last else 0)
@@ -111,8 +123,8 @@ class Campaign:
         self._stream = ("campaign", self.spec.locator, *([resumed] if resumed or shard else []), *([shard] if shard else []))
         self._novelty = Novelty(self.spec.parameters, past.cells if past else ())
         self._swept = last.swept if last else 0
-        sweep = self.generator.sweep(stream(seed, "sweep", self.spec.locator)) if shard == 0 else iter(())
-        self._sweep = itertools.islice(sweep, self._swept, None)
+        opening = itertools.chain(self.generator.sweep(stream(seed, "sweep", self.spec.locator)), corpus) if shard == 0 else iter(())
+        self._sweep = itertools.islice(opening, self._swept, None)
 
     def run(self) -> TargetFinished:
         """Fuzz until the time or the cases are spent, or nothing new has come for long after a finding."""
@@ -185,7 +197,9 @@ class Campaign:
                 self._found(check, violation, case)
         if not wrong:
             self._pace.took(case.rows, case.vocabulary, time.monotonic() - begun)
-        self._novelty.saw(judgement, self._elapsed())
+        for row in self._novelty.saw(judgement, self._elapsed()):
+            if case.vocabulary <= _KEPT:
+                self.listener(BehaviourMet(target=self.spec.locator, case=case.take([row])))
         self.tally.count(judgement, wrong, (check.id for check in self.judges))
 
     def _probe(self, check: Check, rng: np.random.Generator) -> None:

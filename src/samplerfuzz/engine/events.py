@@ -1,6 +1,6 @@
 """What a campaign says while it runs. Reporters listen to these and to nothing else.
 
-Written down in order, all but `Progress`, they are the run: a killed one goes on from them (`engine.history`).
+Written down in order, all but `Progress` and `BehaviourMet`, they are the run: a killed one goes on from them (`engine.history`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from samplerfuzz.cases import Case
 from samplerfuzz.checks.finding import Finding
 
 INTERRUPTED = 130
@@ -82,6 +83,14 @@ class BudgetReserved:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BehaviourMet:
+    """A row that met behaviour not met before, alone: worth keeping for other runs. It is no part of the run's own record."""
+
+    target: str
+    case: Case
+
+
+@dataclass(frozen=True, kw_only=True)
 class FindingConfirmed:
     """A new finding, confirmed and about to be shrunk. It is not lost if the run is killed meanwhile; `FindingFound` follows."""
 
@@ -133,5 +142,6 @@ class RunFinished:
     alpha_spent: float = 0.0
 
 
-Event = RunStarted | TargetStarted | Progress | Checkpoint | BudgetReserved | FindingConfirmed | FindingFound | TargetFinished | RunFinished
+Recorded = RunStarted | TargetStarted | Checkpoint | BudgetReserved | FindingConfirmed | FindingFound | TargetFinished | RunFinished
+Event = Recorded | Progress | BehaviourMet
 Listener = Callable[[Event], None]

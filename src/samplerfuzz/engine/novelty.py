@@ -49,10 +49,11 @@ class Novelty:
         weights = base * np.clip(new / cases / usual, _FLOOR, _CEILING)
         return str(rng.choice(names, p=weights / weights.sum()))
 
-    def saw(self, judgement: Judgement, elapsed: float) -> None:
-        """Learn from one judged call, `elapsed` seconds into the campaign."""
+    def saw(self, judgement: Judgement, elapsed: float) -> list[int]:
+        """Learn from one judged call, `elapsed` seconds into the campaign, and return the rows that met something new."""
         strategy = judgement.case.strategy
-        met = self._cells_of(judgement) - self.cells
+        seen = self._cells_of(judgement)
+        met = seen.keys() - self.cells
         self._cases[strategy] += 1
         self._new[strategy] += len(met)
         if strategy in self._recent:
@@ -65,6 +66,7 @@ class Novelty:
             self.cells |= met
             self._fresh += sorted(met)
             self.last_new = elapsed
+        return sorted({seen[cell] for cell in met})
 
     def fresh(self) -> list[int]:
         """Return the cells met since the last call of this function."""
@@ -86,16 +88,18 @@ class Novelty:
                 table[name][REGIME_NAMES[regime]] += 1
         return {name: dict(row) for name, row in table.items()}
 
-    def _cells_of(self, judgement: Judgement) -> set[int]:
+    def _cells_of(self, judgement: Judgement) -> dict[int, int]:
+        """Return cell -> the first row that is in it."""
         case = judgement.case
         rows = min(case.rows, _LOOKED_AT)
         regime = REGIME_NAMES.index(case.regime) if case.regime in REGIME_NAMES else len(REGIME_NAMES) - 1
         answers = _answers(judgement, rows)
-        cells: set[int] = set()
+        cells: dict[int, int] = {}
         for number, name in enumerate(self.parameters):
             values = _values(name, case.parameters, rows)
             codes = ((number * len(VALUES) + values) * len(REGIME_NAMES) + regime) * len(ANSWERS) + answers
-            cells.update(np.unique(codes).tolist())
+            found, first = np.unique(codes, return_index=True)
+            cells.update(zip(found.tolist(), first.tolist(), strict=True))
         return cells
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from samplerfuzz.cases import Case
 from samplerfuzz.checks.finding import Finding
 from samplerfuzz.checks.registry import Check, load_all
 from samplerfuzz.core.errors import SamplerFuzzError
@@ -49,6 +50,7 @@ class Job:
       limits: of this part.
       past: what earlier processes did to the target, or None; the counts are in the first part.
       budget: tests that may have been started before, index of this job, number of jobs.
+      corpus: cases to begin with.
     """
 
     locator: str
@@ -61,6 +63,7 @@ class Job:
     accepted: frozenset[str]
     past: TargetHistory | None
     budget: tuple[int, int, int]
+    corpus: list[Case]
 
 
 def run_jobs(
@@ -171,6 +174,7 @@ def _work(connection: Connection, open_target: Opener, job: Job, rows: np.ndarra
                 past=job.past,
                 accepted=job.accepted,
                 shard=job.shard,
+                corpus=job.corpus,
             )
             try:
                 finished = campaign.run()
@@ -311,6 +315,7 @@ def jobs_of(
     accepted: frozenset[str],
     histories: Mapping[str, TargetHistory],
     tests: int,
+    kept: Callable[[Target], list[Case]],
 ) -> list[Job]:
     """Return the jobs that keep `workers` processes busy for the time of `limits`; a target is split where there are fewer targets.
 
@@ -341,6 +346,7 @@ def jobs_of(
                     accepted=accepted,
                     past=_part(past, shard),
                     budget=(tests, len(jobs), len(left) * shards),
+                    corpus=kept(target) if shard == 0 else [],
                 )
             )
     return jobs

@@ -6,10 +6,13 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from samplerfuzz.cases import Case
+from samplerfuzz.cases.corpus import cases_for
 from samplerfuzz.checks.finding import SEVERITIES, Finding
 from samplerfuzz.checks.registry import Check, load_all
 from samplerfuzz.core.errors import UsageError
@@ -57,6 +60,7 @@ def run(
     settings: dict[str, Any] | None = None,
     past: RunHistory | None = None,
     accepted: Mapping[str, str] | None = None,
+    corpus: Path | None = None,
     workers: int = 1,
     open_target: Opener | None = None,
 ) -> int:
@@ -72,6 +76,7 @@ def run(
       settings: more of them, to be recorded.
       past: what earlier processes did, or None: finished targets are not fuzzed again, the others go on.
       accepted: id -> reason of known findings: told like the others, and without a say in the status.
+      corpus: directory whose cases are thrown first, at the targets that take what they give.
       workers: processes that fuzz side by side; with more than one, `open_target` opens the targets in them.
 
     Raises:
@@ -123,6 +128,7 @@ def run(
                     accepted=frozenset(known),
                     histories=histories,
                     tests=past.tests if past else 0,
+                    kept=lambda target: _kept(corpus, target.spec),
                 )
                 told, spent = run_jobs(jobs, workers=workers, open_target=open_target, rows=rows, listener=listener, interrupts=interrupts)
                 results |= told
@@ -146,6 +152,7 @@ def run(
                     real_rows=rows,
                     past=history,
                     accepted=known.keys(),
+                    corpus=_kept(corpus, target.spec),
                 )
                 finished = campaign.run()
                 listener(finished)
@@ -172,6 +179,10 @@ def _weight(target: Target) -> float:
 def _applicable(checks: Sequence[Check], spec: TargetSpec) -> tuple[list[Check], dict[str, str]]:
     applied = [c for c in checks if c.applies(spec)]
     return applied, {c.id: "not applicable to what this target takes and returns" for c in checks if not c.applies(spec)}
+
+
+def _kept(directory: Path | None, spec: TargetSpec) -> list[Case]:
+    return [] if directory is None else list(cases_for(directory, frozenset(spec.parameters), spec.inputs))
 
 
 def _status(

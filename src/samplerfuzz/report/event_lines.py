@@ -10,11 +10,11 @@ from typing import Annotated, Any, get_args, get_type_hints
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, create_model
 
 from samplerfuzz.checks.finding import Finding
-from samplerfuzz.engine.events import Event
+from samplerfuzz.engine.events import Event, Recorded
 from samplerfuzz.report.schema import FindingEntry
 from samplerfuzz.report.text import json_ready
 
-_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Event)}
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Recorded)}
 
 
 def event_json(event: Event) -> dict[str, Any]:

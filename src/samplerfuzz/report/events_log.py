@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from samplerfuzz.core.errors import UsageError
-from samplerfuzz.engine.events import Event, Progress
+from samplerfuzz.engine.events import Event, Recorded
 from samplerfuzz.report.event_lines import event_from_line, event_line
 from samplerfuzz.report.files import make_directory, writing
 
@@ -20,7 +20,7 @@ LOG_NAME = "events.jsonl"
 class EventsLog:
     """The log of a run: `events()` are those of earlier processes, a call appends one.
 
-    One process at a time holds the log, which an operating system lock sees to. `Progress` is for the eye and is not kept.
+    One process at a time holds the log, which an operating system lock sees to. What is for the eye or for other runs is not kept.
 
     Raises:
       UsageError: the file cannot be written, or another process writes to it.
@@ -51,7 +51,7 @@ class EventsLog:
 
     def __call__(self, event: Event) -> None:
         """Append one line and hand it to the operating system; where it does not fit, no part of it stays."""
-        if isinstance(event, Progress):
+        if not isinstance(event, Recorded):
             return
         if self._torn:
             self._mend()

@@ -13,9 +13,10 @@ from types import TracebackType
 
 from rich.console import Console
 
+from samplerfuzz.cases import corpus
 from samplerfuzz.checks.finding import Finding
 from samplerfuzz.core.errors import SamplerFuzzError, UsageError
-from samplerfuzz.engine.events import Event, FindingConfirmed, FindingFound, RunFinished, RunStarted, TargetFinished
+from samplerfuzz.engine.events import BehaviourMet, Event, FindingConfirmed, FindingFound, RunFinished, RunStarted, TargetFinished
 from samplerfuzz.engine.history import RunHistory
 from samplerfuzz.report import github
 from samplerfuzz.report.events_log import LOG_NAME, EventsLog
@@ -47,10 +48,12 @@ class Reporters:
         started: datetime,
         log: EventsLog | None = None,
         past: RunHistory | None = None,
+        keep: Path | None = None,
     ) -> None:
         self.directory = make_directory(directory)
         self.recorder = Recorder(started=started)
         self.terminal = None if as_json else TerminalReporter(console, quiet, directory)
+        self._corpus = keep
         self._log = log or EventsLog(directory / LOG_NAME)
         self._past = list(past.events()) if past else []
         self._shown: set[tuple[str, str]] = set()
@@ -86,6 +89,10 @@ class Reporters:
 
     def _record(self, event: Event) -> None:
         self.recorder(event)
+        if isinstance(event, BehaviourMet):
+            if self._corpus is not None:
+                write_atomically(self._corpus / corpus.file_of(event.case), corpus.text_of(event.case))
+            return
         if isinstance(event, RunFinished):
             self._write_report()
         self._log(event)
@@ -190,6 +197,7 @@ def reporters(
     started: datetime,
     log: EventsLog | None = None,
     past: RunHistory | None = None,
+    keep: Path | None = None,
 ) -> Reporters:
     """Return the listener of a run.
 
@@ -200,8 +208,9 @@ def reporters(
       started: shown in the reports, with its time zone.
       log: the directory's log where it is open already.
       past: what the log tells of earlier processes of the run.
+      keep: corpus that cases of new behaviour are added to, or None.
 
     Raises:
       UsageError: the directory cannot be written.
     """
-    return Reporters(directory, console=console, quiet=quiet, as_json=as_json, started=started, log=log, past=past)
+    return Reporters(directory, console=console, quiet=quiet, as_json=as_json, started=started, log=log, past=past, keep=keep)

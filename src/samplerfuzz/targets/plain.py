@@ -200,6 +200,8 @@ def said(error: BaseException) -> str:
 
 def _as_array(value: Any) -> np.ndarray | Outcome:
     """Return integers as they are and everything else as float64; an Outcome where it is no array."""
+    if value is None:
+        return Outcome(kind="malformed", message="returned None; does the function end without a return?")
     try:
         array = np.asarray(value)
         return array if array.dtype.kind in "iu" else array.astype(np.float64)
