@@ -163,6 +163,11 @@ def test_engines_differ_in_dry(reading, history, given, prices):
     np.testing.assert_allclose(belief.z[0], [-prices.get(token, 0) for token in range(3)], rtol=1e-12)
 
 
-def test_what_follows_an_id_that_is_no_token_is_left_open():
+def test_an_id_that_is_no_token_leaves_open_what_it_decides():
+    # compared: token 1 continues (0, 7), L = 2; as an end of repetitions nothing, left out L = 1
     belief = belief_of([0.0, 0.0, 0.0], "dry", history=[0, 7, 1, 0, 7], dry_multiplier=1.0, dry_allowed_length=1.0)
-    assert np.isinf(belief.error[0]).tolist() == [True, True, False]
+    assert np.isinf(belief.error[0]).tolist() == [False, True, False]
+    # a 7 that is clipped to 2 would hit token 1, which nothing fair does
+    belief = belief_of([0.0, 0.0, 0.0], "dry", history=[2, 1, 0, 7], dry_multiplier=1.0, dry_allowed_length=1.0)
+    assert belief.z[0].tolist() == [0, 0, 0]
+    assert np.isfinite(belief.error[0]).all()

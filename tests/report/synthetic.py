@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from samplerfuzz.cases import Case
+from samplerfuzz.cases.steps import Steps
 from samplerfuzz.checks.finding import Finding, Violation
 from samplerfuzz.engine.events import Event, FindingFound, Progress, RunFinished, RunStarted, TargetFinished, TargetStarted
 
@@ -20,7 +21,18 @@ def case(logits: Any, **fields: Any) -> Case:
             fields[name] = np.array(fields[name], kind)
     if "history" in fields:
         fields["history"] = tuple(np.array(ids, np.int64) for ids in fields["history"])
+    if "steps" in fields:
+        fields["steps"] = steps(rows=len(logits), **fields["steps"])
     return Case(logits=np.array(logits, np.float32), parameters=parameters, regime="normal", strategy="ordinary", **fields)
+
+
+def steps(rows: int, logits: Any, choices: Any = None, u: Any = None) -> Steps:
+    """Return the steps after the first; without `choices` the first token with probability is taken."""
+    return Steps(
+        logits=np.array(logits, np.float32),
+        choices=np.zeros((len(logits) + 1, rows)) if choices is None else np.array(choices, np.float64),
+        u=None if u is None else np.array(u, np.float64),
+    )
 
 
 def finding(
@@ -32,6 +44,7 @@ def finding(
     order: tuple[str, ...] = ("top_p",),
     returns: str = "logits",
     per_row: bool = False,
+    stateful: bool = False,
     id: str = "ab12cd34ef",
     **violation: Any,
 ) -> Finding:
@@ -46,6 +59,7 @@ def finding(
         returns=returns,
         per_row=per_row,
         order_was_assumed=False,
+        stateful=stateful,
         seconds=1.25,
         cases=321,
     )

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from reproducing import execute, found, seen, shows_and_does_not_show, write_target
 from synthetic import case, crossing_token, finding
+from test_reproducer_streams import STREAMS
 
-from samplerfuzz.checks.finding import Finding
 from samplerfuzz.report.reproducer import reproducer_source, write_reproducer
 
 SETS = {"must": [0, 1], "may": [], "never": [2], "least": 2}
 TOP_P = {"top_p": [0.9]}
 T = {"temperature": [1.0]}
 THREE = [[0.1, 0.3, -9.0]]
-
-
-def seen(check: str, protocol: str, expected: dict[str, Any], observed: dict[str, Any], of: Any, **more: Any) -> dict[str, Any]:
-    return {"check": check, "protocol": protocol, "expected": expected, "observed": {"outcome": "value", **observed}, "of": of, **more}
 
 
 # name: (what was found, the defective function, the repaired one); `m` is numpy
@@ -243,38 +238,9 @@ TABLE: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
-def found(what: dict[str, Any], target: str) -> Finding:
-    what = dict(what)
-    return finding(what.pop("of"), target=target, **{"returns": "logits", **what})
-
-
-def write_target(path: Path, source: str) -> Path:
-    path.write_text(f"import numpy as m\nimport samplerfuzz as sf\n\n@sf.target(order=['top_p'], returns='logits')\n{source}\n")
-    return path
-
-
-def execute(script: Path, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a reproducer where importing the real samplerfuzz would fail."""
-    trap = folder / "trap" / "samplerfuzz"
-    trap.mkdir(parents=True, exist_ok=True)
-    (trap / "__init__.py").write_text("raise ImportError('the real samplerfuzz was imported')")
-    environment = {"PYTHONPATH": str(trap.parent), "PATH": "", "OPENBLAS_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, str(script), *arguments], capture_output=True, text=True, timeout=60, env=environment, cwd=folder
-    )
-
-
 @pytest.mark.parametrize("name", TABLE)
 def test_shows_the_defect_and_not_its_repair(name: str, tmp_path: Path) -> None:
-    what, wrong, right = TABLE[name]
-    target = write_target(tmp_path / "target.py", wrong)
-    script = write_reproducer(found(what, f"{target}:mine"), tmp_path / "findings")
-    broken = execute(script, folder=tmp_path)
-    assert broken.returncode == 1, broken.stdout + broken.stderr
-    assert "REPRODUCES" in broken.stdout
-    repaired = execute(script, str(write_target(tmp_path / "repaired.py", right)), folder=tmp_path)
-    assert repaired.returncode == 0, repaired.stdout + repaired.stderr
-    assert "does not reproduce" in repaired.stdout
+    shows_and_does_not_show(*TABLE[name], tmp_path)
 
 
 def test_every_template_is_tried_here() -> None:
@@ -282,7 +248,7 @@ def test_every_template_is_tried_here() -> None:
 
     folder = Path(samplerfuzz.report.__file__).parent / "templates" / "reproducer"
     templates = {path.name.removesuffix(".py.j2") for path in folder.iterdir()}
-    assert {t for t in templates if not t.startswith(("load_", "_"))} == {*TABLE, "ends"}
+    assert {t for t in templates if not t.startswith(("load_", "_"))} == {*TABLE, *STREAMS, "ends"}
 
 
 DEAF = "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())"

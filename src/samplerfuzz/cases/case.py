@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from samplerfuzz.cases.steps import Steps
 from samplerfuzz.core.floats import decode, encode
 from samplerfuzz.core.registry import parameter
 
@@ -23,6 +24,7 @@ class Case:
       prompt_length: [B] how many of the history tokens belong to the prompt.
       seeds: [B] int64, or None; a scalar contract gets the first.
       u: [B] float64 in [0, 1), or None.
+      steps: what follows the first step, for a stateful target; None: one step.
       regime: how the logits were made.
       strategy: how the parameters were made.
     """
@@ -33,6 +35,7 @@ class Case:
     prompt_length: np.ndarray | None = None
     seeds: np.ndarray | None = None
     u: np.ndarray | None = None
+    steps: Steps | None = None
     regime: str = ""
     strategy: str = ""
 
@@ -45,6 +48,16 @@ class Case:
     def vocabulary(self) -> int:
         """Vocabulary size V."""
         return int(self.logits.shape[1])
+
+    @property
+    def calls(self) -> int:
+        """How often the case calls its target, at most."""
+        return 1 if self.steps is None else 2 * self.steps.count
+
+    def logits_at(self, step: int) -> np.ndarray:
+        """Return the logits [B, V] of a step, counted through a second time for what follows a reset."""
+        index = 0 if self.steps is None else step % self.steps.count
+        return self.logits if self.steps is None or index == 0 else np.asarray(self.steps.logits[index - 1])
 
     def take(self, rows: list[int] | np.ndarray) -> Case:
         """Return the case of some rows, in the order given."""
@@ -61,6 +74,7 @@ class Case:
             prompt_length=None if self.prompt_length is None else self.prompt_length[rows],
             seeds=None if self.seeds is None else self.seeds[rows],
             u=None if self.u is None else self.u[rows],
+            steps=None if self.steps is None else self.steps.take(rows),
         )
 
     def with_(self, **changes: Any) -> Case:
@@ -70,8 +84,10 @@ class Case:
     def digest(self) -> str:
         """Return a hash of everything the target is given."""
         arrays = [self.logits, *(self.history or ()), self.prompt_length, self.seeds, self.u]
+        arrays += [] if self.steps is None else [self.steps.logits, self.steps.choices, self.steps.u]
         arrays += [value for value in self.parameters.values() if isinstance(value, np.ndarray)]
         rest = repr([(name, None if isinstance(value, np.ndarray) else value) for name, value in self.parameters.items()])
+        rest += "" if self.steps is None else self.steps.replay
         parts = [b"" if array is None else repr(array.shape).encode() + array.tobytes() for array in arrays]
         return hashlib.blake2b(b"|".join([*parts, rest.encode()]), digest_size=16).hexdigest()
 
@@ -84,6 +100,7 @@ class Case:
             "prompt_length": None if self.prompt_length is None else self.prompt_length.tolist(),
             "seeds": None if self.seeds is None else self.seeds.tolist(),
             "u": None if self.u is None else encode(self.u),
+            "steps": None if self.steps is None else self.steps.to_json(),
             "regime": self.regime,
             "strategy": self.strategy,
         }
@@ -98,6 +115,7 @@ class Case:
             prompt_length=None if data["prompt_length"] is None else np.array(data["prompt_length"], np.int64),
             seeds=None if data["seeds"] is None else np.array(data["seeds"], np.int64),
             u=None if data["u"] is None else np.array(decode(data["u"]), np.float64),
+            steps=None if data.get("steps") is None else Steps.from_json(data["steps"], len(data["logits"]), len(data["logits"][0])),
             regime=data.get("regime", ""),
             strategy=data.get("strategy", ""),
         )

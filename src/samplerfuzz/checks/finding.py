@@ -20,7 +20,7 @@ class Violation:
       row: the row of the case it was seen in.
       title: one sentence a person understands at once.
       expected, observed: numbers, JSON-ready (`tokens`, `kept`, `probabilities`, `outcome`, ...).
-      protocol: how to repeat it: "call", "alone" (row alone against row in batch), "repeat" (same call twice),
+      protocol: how to repeat it: "steps" (the steps before, then this one), "reset", "clone", "replay" (streams of steps), "led" (draws after steps), "call", "alone" (row alone against row in batch), "repeat" (same call twice),
         "draws" (frequencies over many seeds), "grid" (frequencies over a grid of u).
       statistic: name -> number where there is a test (n, log_e, threshold, ...).
     """
@@ -46,6 +46,7 @@ class Finding:
       target: locator; `order`, `returns` as declared.
       seconds, cases: when it was found, since the start of the run.
       repeats: how often the same fingerprint was seen.
+      stateful: whether the target carries a state from step to step.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Finding:
     seconds: float
     cases: int
     repeats: int = 1
+    stateful: bool = False
 
     def repeated(self) -> Finding:
         """Return the finding seen once more."""
@@ -86,6 +88,7 @@ class Finding:
             "seconds": self.seconds,
             "cases": self.cases,
             "repeats": self.repeats,
+            "stateful": self.stateful,
         }
 
     @classmethod
@@ -117,6 +120,7 @@ class Finding:
                 seconds=data["seconds"],
                 cases=data["cases"],
                 repeats=data["repeats"],
+                stateful=data.get("stateful", False),
             )
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"no finding: {type(error).__name__}: {error}") from error

@@ -36,8 +36,14 @@ def is_telling(spec: TargetSpec, row: Case) -> bool:
 def laws_of_legal_row(spec: TargetSpec, row: Case) -> list[Law] | None:
     """Return the laws of a case of one row, one a reading; None unless every parameter lies in the common domain."""
     judged = Judgement(spec, row, Outcome(kind="value", form="tokens", value=np.zeros(1, np.int64)))
-    if not (judged.clean[0] and judged.legal[0]):
+    return laws_of_row(judged) if judged.legal[0] else None
+
+
+def laws_of_row(judged: Judgement) -> list[Law] | None:
+    """Return the laws of a draw from a judgement's only row, one a reading; None where there is no answer."""
+    if not judged.clean[0]:
         return None
+    row = judged.case
     laws = []
     for mixture in judged.laws_of(0):
         bounds = [(chance, *interval(belief)) for chance, belief in mixture]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +11,19 @@ import numpy as np
 from samplerfuzz.cases import Case
 from samplerfuzz.cases.ids import dense, outside
 from samplerfuzz.core.registry import parameter, parameter_owners, technique
-from samplerfuzz.oracle import Belief, History, Reading, Verdicts, believe, judge_distributions, judge_tokens, precision, readings
+from samplerfuzz.oracle import (
+    Belief,
+    History,
+    Memories,
+    Reading,
+    Verdicts,
+    believe,
+    judge_distributions,
+    judge_tokens,
+    precision,
+    readings,
+    remember,
+)
 from samplerfuzz.targets.target import Outcome, TargetSpec
 
 
@@ -22,8 +34,10 @@ class Judgement:
     masked), the rest (a negative penalty, say) has no agreed meaning and is left alone.
     """
 
-    def __init__(self, spec: TargetSpec, case: Case, outcome: Outcome) -> None:
+    def __init__(self, spec: TargetSpec, case: Case, outcome: Outcome, *, past: Sequence[tuple[Case, np.ndarray]] = ()) -> None:
         self.spec, self.case, self.outcome = spec, case, outcome
+        # the steps before this call, and the tokens [B] taken after each
+        self.past = past
 
     @cached_property
     def nonsense(self) -> np.ndarray:
@@ -185,7 +199,7 @@ class Judgement:
         return (belief for _, belief in self._read(rows))
 
     def _read(self, rows: np.ndarray) -> Iterator[tuple[Reading, Belief]]:
-        case = self.case.take(rows)
+        case, order = self.case.take(rows), self.spec.order
         numbers = {
             name: np.asarray(v, np.float64) if parameter(name).is_number else dense(v, case.vocabulary)
             for name, v in case.parameters.items()
@@ -193,9 +207,16 @@ class Judgement:
         if self.spec.engine is not None:
             numbers = self.spec.engine.settled(numbers, case.vocabulary)
         arithmetic = precision(self.spec.dtype)
-        history = _history(case, self.spec)
-        for reading in readings(self.spec.order, numbers, history=history, declared=self.spec.declared):
-            yield reading, believe(case.logits, self.spec.order, numbers, arithmetic=arithmetic, history=history, reading=reading)
+        past = [(before.take(rows), tokens[rows]) for before, tokens in self.past if any(technique(stage).remembers for stage in order)]
+        history = _history(case, self.spec, begun=bool(self.past))
+        for reading in readings(order, numbers, history=history, declared=self.spec.declared):
+            memory: Memories = {}
+            for index, (before, tokens) in enumerate(past):
+                seen = _history(before, self.spec, begun=index > 0)
+                memory = remember(
+                    before.logits, order, numbers, tokens, arithmetic=arithmetic, history=seen, reading=reading, memory=memory
+                )
+            yield reading, believe(case.logits, order, numbers, arithmetic=arithmetic, history=history, reading=reading, memory=memory)
 
     def _numbers(self) -> dict[str, np.ndarray]:
         return {name: np.asarray(v, np.float64) for name, v in self.case.parameters.items() if parameter(name).is_number}
@@ -204,13 +225,18 @@ class Judgement:
         return {name: v for name, v in self.case.parameters.items() if not parameter(name).is_number}
 
 
-def _history(case: Case, spec: TargetSpec) -> History:
-    """Return the tokens so far as the target sees them; the prompt is known to be one where the target is told."""
+def _history(case: Case, spec: TargetSpec, *, begun: bool) -> History:
+    """Return the tokens so far as the target knows them; the prompt is known to be one where the target is told.
+
+    begun: whether steps were taken before, whose tokens a stateful target knows without being given them.
+    """
     if case.history is None:
         return History.none(case.rows)
     lengths = np.zeros(case.rows, np.int64) if case.prompt_length is None else case.prompt_length
     if "prompt" in spec.inputs:
-        return History(ids=case.history, prompt_length=lengths)
+        only_prompt = not begun and not spec.inputs & {"output", "history"}
+        ids = tuple(row[:n] for row, n in zip(case.history, lengths, strict=True)) if only_prompt else case.history
+        return History(ids=ids, prompt_length=lengths)
     only_output = "output" in spec.inputs and "history" not in spec.inputs
     ids = tuple(row[n:] for row, n in zip(case.history, lengths, strict=True)) if only_output else case.history
     return History(ids=ids, prompt_length=np.zeros(case.rows, np.int64))

@@ -22,7 +22,7 @@ class Check:
     Attributes:
       id: the claim, in words joined by underscores.
       severity: of a violation.
-      kind: family: support, distribution, metamorphic, rows, seeds, draws, uniforms, contract.
+      kind: family: support, distribution, metamorphic, rows, seeds, draws, uniforms, contract, state.
       explanation: a paragraph for people.
       judge: looks at one answered call; or
       probe: makes calls of its own, starting from a case.
@@ -85,6 +85,6 @@ def probe(severity: str, kind: str, *, applies: Callable[[TargetSpec], bool]) ->
 
 def load_all() -> dict[str, Check]:
     """Import every check module and return the table."""
-    from samplerfuzz.checks import contract, draws, independence, metamorphic, rows, seeds, support, uniforms  # noqa: F401
+    from samplerfuzz.checks import contract, draws, independence, metamorphic, rows, seeds, steps, streams, support, uniforms  # noqa: F401
 
     return CHECKS

@@ -14,14 +14,14 @@ from samplerfuzz.checks.registry import Check, probe
 from samplerfuzz.targets.target import Target, TargetSpec
 
 
-def _draws_are_pinned(spec: TargetSpec) -> bool:
+def draws_are_pinned(spec: TargetSpec) -> bool:
     """Is a row's draw fixed by its own inputs? By u, or by a seed of its own; one seed a call feeds all rows."""
     if spec.returns in ("logits", "probs"):
         return not spec.tosses
     return "u" in spec.inputs or ("seed" in spec.inputs and spec.per_row)
 
 
-@probe("high", "rows", applies=_draws_are_pinned)
+@probe("high", "rows", applies=draws_are_pinned)
 def row_alone_equals_row_in_batch(self: Check, target: Target, case: Case) -> Iterator[Violation]:
     """Each row gives the same answer alone and in a batch, whatever its neighbours are, poisoned ones included. Rows mixed
     up by a wrong axis, parameters left in request order, histories of row 0 used for all: all show here."""
@@ -39,7 +39,7 @@ def row_alone_equals_row_in_batch(self: Check, target: Target, case: Case) -> It
         if together.form == "tokens":
             differs = int(together.value[row]) != int(single.value[0]) and _token_differs_surely(target, case, row)
         else:
-            differs = _distribution_differs(batch, row, alone)
+            differs = distribution_differs(batch, row, alone)
         if differs:
             yield Violation(
                 check=self.id,
@@ -70,7 +70,8 @@ def _token_differs_surely(target: Target, case: Case, row: int) -> bool:
     return differences >= 3
 
 
-def _distribution_differs(batch: Judgement, row: int, alone: Judgement) -> bool:
+def distribution_differs(batch: Judgement, row: int, alone: Judgement) -> bool:
+    """Whether a row of a batch differs from the same row alone by more than rounding and ties allow."""
     if batch.poisoned[row] or alone.poisoned[0]:
         return bool(batch.poisoned[row] != alone.poisoned[0]) and not bool(batch.poison_allowed[row])
     one, other = batch.distributions[row], alone.distributions[0]

@@ -14,13 +14,14 @@ from samplerfuzz.checks.registry import Check, probe
 from samplerfuzz.targets.target import Target, TargetSpec
 
 
-def _pinned(spec: TargetSpec) -> bool:
+def is_pinned(spec: TargetSpec) -> bool:
+    """Whether the same call has to give the same answer."""
     if spec.returns in ("logits", "probs"):
         return not spec.tosses or bool(spec.inputs & {"seed", "u"})
     return bool(spec.inputs & {"seed", "u"})
 
 
-@probe("high", "seeds", applies=_pinned)
+@probe("high", "seeds", applies=is_pinned)
 def same_input_same_answer(self: Check, target: Target, case: Case) -> Iterator[Violation]:
     """The same call with the same seed (or the same uniforms) gives the same answer, bit for bit. Filters have no excuse not to."""
     first, second = target.run(case), target.run(case)

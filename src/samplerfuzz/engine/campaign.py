@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from samplerfuzz.cases import Case, Generator
+from samplerfuzz.cases.steps import scenario
 from samplerfuzz.checks.finding import Finding, Violation
 from samplerfuzz.checks.frequencies import is_telling, plain_law
 from samplerfuzz.checks.judgement import Judgement
@@ -141,9 +142,9 @@ class Campaign:
             check = next((c for c in (*self.judges, *self.probes) if c.id == finding.violation.check), None)
             self._announce(self._shrunk(check, finding) if check else finding)
         rng = stream(self.seed, *self._stream)
-        # turns are by time: a cheap probe comes often, and what counts frequencies gets the most of it
+        # turns are by time: a cheap probe comes often, and what counts frequencies or follows steps gets the most of it
         had = {check.id: 0.0 for check in self.probes}
-        weight = {check.id: 3.0 if check.kind in ("draws", "uniforms") else 1.0 for check in self.probes}
+        weight = {check.id: 3.0 if check.kind in ("draws", "uniforms", "state") else 1.0 for check in self.probes}
         probing = judging = 0.0
         while not self._is_over():
             before = time.monotonic()
@@ -203,7 +204,7 @@ class Campaign:
         self.tally.count(judgement, wrong, (check.id for check in self.judges))
 
     def _probe(self, check: Check, rng: np.random.Generator) -> None:
-        case = self._telling_row(rng, tails=check.kind == "draws") if check.kind in ("draws", "uniforms") else self._few_rows(rng)
+        case = self._probed_case(check, rng)
         rows = self.target.rows
         self.target.take_crash()
         found = check.examine(self.target, case)
@@ -217,6 +218,11 @@ class Campaign:
             for judge in self.judges:
                 for violation in judge.judge(judge, Judgement(self.spec, call, outcome)):  # type: ignore[misc]
                     self._found(judge, violation, call)
+
+    def _probed_case(self, check: Check, rng: np.random.Generator) -> Case:
+        if check.kind == "state":
+            return scenario(self.generator, rng)
+        return self._telling_row(rng, tails=check.kind == "draws") if check.kind in ("draws", "uniforms") else self._few_rows(rng)
 
     def _telling_row(self, rng: np.random.Generator, *, tails: bool) -> Case:
         """Return one row whose law is known and says much: of few tokens or, with `tails`, now and then of many unlikely ones."""
@@ -261,11 +267,12 @@ class Campaign:
             returns=self.spec.returns or ("tokens" if "token" in violation.observed else "logits"),
             per_row=self.spec.per_row,
             order_was_assumed=self.spec.order_was_assumed,
+            stateful=self.spec.stateful,
             seconds=self._elapsed(),
             cases=self.tally.pairs,
         )
         self._unannounced[key] = finding
-        if self._is_shrinkable(check):
+        if self._is_shrinkable(check, violation):
             self.listener(FindingConfirmed(finding=finding))
             finding = self._shrunk(check, finding)
         self._announce(finding)
@@ -278,8 +285,9 @@ class Campaign:
         self.listener(FindingFound(finding=finding))
         self._checkpoint()
 
-    def _is_shrinkable(self, check: Check) -> bool:
-        return self.limits.shrink and check.kind not in ("draws", "seeds")
+    def _is_shrinkable(self, check: Check, violation: Violation) -> bool:
+        # evidence that was gathered over many draws is not gathered again for every candidate
+        return self.limits.shrink and check.kind not in ("draws", "seeds") and "log_e" not in violation.statistic
 
     def _shrunk(self, check: Check, finding: Finding) -> Finding:
         from samplerfuzz.engine.shrink import EFFORT, Effort, shrink
@@ -287,7 +295,7 @@ class Campaign:
         def violations(case: Case) -> list[Violation]:
             return [v for v in check.examine(self.target, case) if self._fingerprint(check, v, case) == finding.id]
 
-        if not self._is_shrinkable(check):
+        if not self._is_shrinkable(check, finding.violation):
             return finding
         effort = EFFORT.get(check.id, Effort())
         case = shrink(finding.case, lambda candidate: bool(violations(candidate)), seconds=effort.seconds, calls=effort.calls)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ def shrink(case: Case, fails: Predicate, *, seconds: float = 5.0, calls: int = 6
     improved = True
     while improved:
         improved = False
-        for candidates in (_fewer_rows, _fewer_tokens, _plainer_parameters, _rounder_logits, _shorter_history, _plainer_draws):
+        for candidates in _ROUNDS:
             restart = True
             while restart:
                 restart = False
@@ -116,6 +116,8 @@ def _columns(case: Case, keep: np.ndarray) -> Case:
         "logits": case.logits[:, keep],
         "parameters": {name: renamed(parameter(name).kind, value) for name, value in case.parameters.items()},
     }
+    if case.steps is not None:
+        changed["steps"] = replace(case.steps, logits=case.steps.logits[:, :, keep])
     if case.history is not None:
         changed["history"] = tuple(
             np.array([new[int(i)] for i in ids if int(i) in new], np.int64) for ids in case.history for new in [moved(ids)]
@@ -156,22 +158,41 @@ def _fewer_ids(rows: list[list[int]]) -> Iterator[list[list[int]]]:
             yield [*rows[:row], ids[:drop] + ids[drop + 1 :], *rows[row + 1 :]]
 
 
+def _fewer_steps(case: Case) -> Iterator[Case]:
+    if case.steps is None or case.steps.count <= 2:
+        return
+    for count in range(2, case.steps.count):
+        yield case.with_(steps=case.steps.cut(count))
+    for index in range(case.steps.count - 2, -1, -1):
+        yield case.with_(steps=case.steps.without(index))
+
+
 def _rounder_logits(case: Case) -> Iterator[Case]:
-    z = case.logits
+    for z in _rounder(case.logits):
+        yield case.with_(logits=z)
+    if case.steps is not None:
+        same = np.broadcast_to(case.logits, case.steps.logits.shape)
+        if not np.array_equal(same, case.steps.logits, equal_nan=True):
+            yield case.with_(steps=replace(case.steps, logits=same.copy()))
+        for z in _rounder(case.steps.logits):
+            yield case.with_(steps=replace(case.steps, logits=z))
+
+
+def _rounder(z: np.ndarray) -> Iterator[np.ndarray]:
     current = _roughness(z)
     with np.errstate(invalid="ignore", over="ignore"):
         finite = np.isfinite(z)
         for digits in (0, 1, 2, 3):
             rounded = np.where(finite, np.round(z, digits) + np.float32(0), z).astype(np.float32)
             if _roughness(rounded) < current:
-                yield case.with_(logits=rounded)
+                yield rounded
         if z.size <= 64:
             for index in np.ndindex(z.shape):
                 for value in (np.float32(0), np.float32(1), np.round(z[index]), np.round(z[index], 1)):
                     changed = z.copy()
                     changed[index] = value
                     if _roughness(changed) < current:
-                        yield case.with_(logits=changed)
+                        yield changed
 
 
 def _shorter_history(case: Case) -> Iterator[Case]:
@@ -188,10 +209,21 @@ def _plainer_draws(case: Case) -> Iterator[Case]:
         spread = len(np.unique(case.seeds)) > 1
         yield case.with_(seeds=np.arange(case.rows) * int(spread))
     if case.u is not None:
-        for digits in (1, 2, 3):
-            rounded = np.clip(np.round(case.u, digits), 0, 1 - 2.0**-53)
-            if _roughness(rounded) < _roughness(case.u):
-                yield case.with_(u=rounded)
+        yield from (case.with_(u=u) for u in _rounder_uniforms(case.u))
+    if case.steps is not None:
+        yield from (case.with_(steps=replace(case.steps, choices=u)) for u in _rounder_uniforms(case.steps.choices))
+    if case.steps is not None and case.steps.u is not None:
+        yield from (case.with_(steps=replace(case.steps, u=u)) for u in _rounder_uniforms(case.steps.u))
+
+
+def _rounder_uniforms(u: np.ndarray) -> Iterator[np.ndarray]:
+    for digits in (1, 2, 3):
+        rounded = np.clip(np.round(u, digits), 0, 1 - 2.0**-53)
+        if _roughness(rounded) < _roughness(u):
+            yield rounded
+
+
+_ROUNDS = (_fewer_steps, _fewer_rows, _fewer_tokens, _plainer_parameters, _rounder_logits, _shorter_history, _plainer_draws)
 
 
 def _roughness(array: np.ndarray) -> int:

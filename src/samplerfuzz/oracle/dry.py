@@ -7,10 +7,13 @@ Engines differ. A breaker that follows a repetition is spared (llama.cpp, text-g
 exactly A tokens that reaches back to a breaker has its price (llama.cpp) or none (koboldcpp). The length is cut where float32 ends
 (llama.cpp, koboldcpp: a penalty beyond any other), at 50 (text-generation-webui) or at 20 (exllamav2). A window of 0 is off (llama.cpp)
 or everything (koboldcpp, text-generation-webui); a negative one is everything, or off where it is held to 0 (llama.cpp since 2026). The
-prompt counts in all of them.
+prompt counts in all of them. An id that is no token may be compared like others, end a repetition or be left out: where that makes a
+difference nothing is claimed.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -19,6 +22,7 @@ from samplerfuzz.oracle.conventions import Convention, Occasion, conventions
 from samplerfuzz.oracle.history import History
 from samplerfuzz.oracle.penalties import moved
 
+_SHORT = 16
 _CUTS = {"none": np.inf, "fifty": 50, "twenty": 20}
 
 
@@ -66,25 +70,39 @@ def dry(
         last_n[dry_penalty_last_n < 0] = np.inf if negative == "all" else 0
     breakers = np.zeros((rows, size), bool) if dry_sequence_breakers is None else dry_sequence_breakers > 0
     window = _newest(history, last_n)
-    since = _since_breaker(window, breakers)
-    length = np.minimum(_repetitions(window, since, size), _CUTS[longest])
-    hit = (length > 0) & (length >= allowed[:, None])
-    if back_to_breaker == "must be exceeded":
-        hit &= (since > allowed)[:, None]
-    if breaker == "spared":
-        hit &= ~breakers
-    exponent = np.where(hit, length - allowed[:, None], 0.0)
+
+    def log_prices(at: np.ndarray, seen: np.ndarray, ends: bool) -> np.ndarray:
+        """Return ln base^(L − A) of some rows [R, V]; −inf where there is no price."""
+        since = _since_breaker(seen, breakers[at], ends=ends)
+        length = np.minimum(_repetitions(seen, since, size), _CUTS[longest])
+        hit = (length > 0) & (length >= allowed[at, None])
+        if back_to_breaker == "must be exceeded":
+            hit &= (since > allowed[at])[:, None]
+        if breaker == "spared":
+            hit &= ~breakers[at]
+        return np.where(hit, (length - np.where(hit, allowed[at, None], 0)) * np.log(base[at])[:, None], -np.inf)
+
+    open_ = np.zeros((rows, size), bool)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_price = _in_groups(log_prices, window)
+        strange = np.flatnonzero(_is_stranger(window, size).any(-1))
+        if len(strange):
+            others = (log_prices(strange, _without_strangers(window[strange], size), False), log_prices(strange, window[strange], True))
+            open_[strange] = np.logical_or.reduce([log_price[strange] != other for other in others])
     with np.errstate(over="ignore", invalid="ignore"):
-        log_price = exponent * np.log(base)[:, None]
-        price = np.where(hit, dry_multiplier[:, None] * np.exp(np.minimum(log_price, 690)), 0.0)
-        doubt = belief.arithmetic.unit * np.abs(price) * (8 + 4 * np.abs(log_price))
+        price = np.where(log_price > -np.inf, dry_multiplier[:, None] * np.exp(np.minimum(log_price, 690)), 0.0)
+        doubt = belief.arithmetic.unit * np.abs(price) * (8 + 4 * np.abs(np.maximum(log_price, 0)))
     lowered = moved(belief, np.where(belief.possible, belief.z, 0) - price, belief.error + doubt, price != 0)
-    # an id that is no token: it may end a repetition, be compared like others, or be left out
-    strange = ((window >= size) | ((window < 0) & (window != _NONE))).any(-1)
-    follows = np.zeros((rows, size), bool)
-    for row in np.flatnonzero(strange):
-        follows[row, window[row][(window[row] >= 0) & (window[row] < size)]] = True
-    return lowered.replaced(error=np.where(follows & belief.possible, np.inf, lowered.error))
+    return lowered.replaced(error=np.where(open_ & belief.possible, np.inf, lowered.error))
+
+
+def _in_groups(log_prices: Callable[[np.ndarray, np.ndarray, bool], np.ndarray], window: np.ndarray) -> np.ndarray:
+    """Return `log_prices` of all rows, short windows apart from long ones: the cost grows with the square of the length."""
+    lengths = (window != _NONE).sum(-1)
+    groups = [np.flatnonzero(lengths <= _SHORT), np.flatnonzero(lengths > _SHORT)]
+    widths = [int(lengths[at].max(initial=1)) for at in groups]
+    parts = [log_prices(at, window[at, window.shape[-1] - width :], False) for at, width in zip(groups, widths, strict=True)]
+    return np.concatenate(parts)[np.argsort(np.concatenate(groups))]
 
 
 _NONE = np.iinfo(np.int64).min
@@ -100,11 +118,26 @@ def _newest(history: History, last_n: np.ndarray) -> np.ndarray:
     return out
 
 
-def _since_breaker(window: np.ndarray, breakers: np.ndarray) -> np.ndarray:
-    """Return [R] how many of the newest tokens stand after the newest breaker; all of the window where there is none."""
+def _is_stranger(window: np.ndarray, size: int) -> np.ndarray:
+    return (window >= size) | ((window < 0) & (window != _NONE))
+
+
+def _without_strangers(window: np.ndarray, size: int) -> np.ndarray:
+    """Return the windows with the ids that are no tokens taken out."""
+    gone = _is_stranger(window, size)
+    order = np.argsort(~gone, -1, kind="stable")
+    return np.take_along_axis(np.where(gone, _NONE, window), order, -1)
+
+
+def _since_breaker(window: np.ndarray, breakers: np.ndarray, *, ends: bool) -> np.ndarray:
+    """Return [R] how many of the newest tokens stand after the newest breaker; all of the window where there is none.
+
+    ends: whether an id that is no token is one.
+    """
     size = breakers.shape[-1]
     inside = (window >= 0) & (window < size)
     is_breaker = inside & np.take_along_axis(breakers, np.where(inside, window, 0), -1)
+    is_breaker |= ends & _is_stranger(window, size)
     width = window.shape[-1]
     return width - 1 - np.where(is_breaker, np.arange(width), -1).max(-1)
 

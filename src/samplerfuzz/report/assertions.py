@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from samplerfuzz.cases.steps import STEADY
 from samplerfuzz.checks.finding import Finding
 from samplerfuzz.report.text import json_ready
 
@@ -20,6 +21,13 @@ _SEEDS = {
     "different_seeds_give_different_draws": "seeds_repeat",
     "rows_draw_independently": "seeds_rows",
     "calls_draw_independently": "seeds_calls",
+}
+_STEPS = {
+    "clone": "steps_clone",
+    "replay": "steps_replay",
+    "pairs of neighbouring steps": "steps_pairs",
+    "pairs of distant steps": "steps_pairs",
+    "led": "steps_led",
 }
 _OUTCOMES = {"hang": "ends", "crash": "ends", "raised": "raised", "malformed": "malformed", "NaN row": "nan_row"}
 _LISTED = 64
@@ -43,6 +51,8 @@ def assertion(finding: Finding) -> Assertion:
     if v.protocol in ("pairs of seeds", "pairs of rows"):
         pairs = min(max(4 * int(v.statistic.get("n", 0)), 2_000), 20_000)
         return Assertion(template="pairs", constants={"PAIRS": pairs, "OVER": v.protocol.rpartition(" ")[2]})
+    if v.protocol in _STEPS:
+        return _steps(finding)
     if v.protocol == "alone":
         return _alone(finding)
     if v.protocol == "repeat":
@@ -96,9 +106,30 @@ def _alone(finding: Finding) -> Assertion:
     batch = observed.get("batch", observed)
     alone = observed.get("alone") or finding.violation.expected.get("alone") or {}
     if finding.returns == "tokens":
-        return Assertion(template="alone_tokens")
+        return (
+            Assertion(template="alone_tokens")
+            if finding.case.steps is None
+            else Assertion(template="steps_alone", constants={"TOLERANCE": 0.0})
+        )
     one, other = _numbers(batch.get("probabilities", [])), _numbers(alone.get("probabilities", []))
-    return Assertion(template="alone", constants={"TOLERANCE": _half_of_the_difference(one, np.where(other > 0, other, one))})
+    half = _half_of_the_difference(one, np.where(other > 0, other, one))
+    return Assertion(template="alone" if finding.case.steps is None else "steps_alone", constants={"TOLERANCE": half})
+
+
+def _steps(finding: Finding) -> Assertion:
+    v = finding.violation
+    n = int(v.statistic.get("n", 0))
+    constants: dict[str, Any] = {}
+    if v.protocol == "led":
+        constants = {
+            "PATH": v.expected["path"],
+            "LOW": v.expected["low"],
+            "HIGH": v.expected["high"],
+            "DRAWS": min(max(8 * n, 2_000), _LEAST_DRAWS),
+        }
+    if v.protocol.startswith("pairs"):
+        constants = {"PAIRS": min(max(4 * n, 2_000), 20_000), "APART": 1 if "neighbouring" in v.protocol else STEADY // 2}
+    return Assertion(template=_STEPS[v.protocol], constants=constants)
 
 
 def _half_of_the_difference(got: np.ndarray, right: np.ndarray) -> float:

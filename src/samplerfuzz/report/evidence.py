@@ -52,6 +52,7 @@ def evidence(finding: Finding, limit: int = 16) -> Evidence | None:
     got = _got(observed, size)
     drawn = "token" in observed
     draws = sum(_real(x) or 0.0 for x in observed.get("counts") or ())
+    logits = finding.case.logits_at(int(observed.get("step", 0)))[finding.violation.row]
     rows = []
     for token in range(size):
         role = roles.get(token, "")
@@ -61,7 +62,7 @@ def evidence(finding: Finding, limit: int = 16) -> Evidence | None:
         rows.append(
             TokenRow(
                 token=token,
-                logit=float(finding.case.logits[finding.violation.row][token]),
+                logit=float(logits[token]),
                 role=role,
                 low=bottom,
                 high=top,

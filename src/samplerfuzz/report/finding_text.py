@@ -78,6 +78,21 @@ def input_lines(case: Case, row: int, per_row: bool) -> list[tuple[str, str]]:
         lines.append(("seed", _numbers(case.seeds) if per_row else str(int(case.seeds[0]))))
     if case.u is not None:
         lines.append(("u", _numbers(case.u)))
+    if case.steps is not None:
+        lines += _later_lines(case, row)
+    return lines
+
+
+def _later_lines(case: Case, row: int) -> list[tuple[str, str]]:
+    """Return what the steps after the first are given, of the disputed row."""
+    steps = case.steps
+    assert steps is not None
+    several = f"[{row}]" if case.rows > 1 else ""
+    lines = [(f"step {step}{several}", _list(logits[row])) for step, logits in enumerate(steps.logits[:_ROWS], 1)]
+    if len(steps.logits) > _ROWS:
+        lines.append(("", f"… {steps.count} steps in all"))
+    if steps.u is not None:
+        lines.append((f"later u{several}", _list(steps.u[:, row])))
     return lines
 
 
@@ -97,6 +112,8 @@ def verdict_lines(finding: Finding) -> list[tuple[str, str]]:
         lines.append(
             ("expected", words.get(str(v.expected["outcome"]), str(v.expected["outcome"])) if "outcome" in v.expected else "an answer")
         )
+    if v.observed.get("taken"):
+        lines.append(("after", "tokens " + ", ".join(map(str, v.observed["taken"]))))
     got = _got(v.observed)
     if got:
         lines.append(("got", got))

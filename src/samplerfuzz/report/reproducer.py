@@ -12,6 +12,7 @@ import numpy as np
 import samplerfuzz
 from samplerfuzz.cases import Case
 from samplerfuzz.cases.flat import flat_case
+from samplerfuzz.cases.steps import led, steady
 from samplerfuzz.checks.finding import Finding
 from samplerfuzz.core.registry import parameter
 from samplerfuzz.report.assertions import Assertion, assertion
@@ -32,7 +33,7 @@ def reproducer_source(finding: Finding) -> str:
     """Return the program: it prints expected and got, and exits 1 if the defect shows, 0 if not, 2 if the target does not load."""
     loader, where, name, own = _loader(finding.target)
     asserted = assertion(finding)
-    case = _flat(finding.case, finding.per_row) if asserted.template.startswith("seeds_") else finding.case
+    case = _asked(finding, asserted)
     integers = [n for n in case.parameters if parameter(n).kind in ("integer", "switch")]
     collections = [n for n in case.parameters if not parameter(n).is_number]
     return _template().render(
@@ -49,7 +50,8 @@ def reproducer_source(finding: Finding) -> str:
         per_row=finding.per_row,
         returns=f'"{finding.returns}"',
         row=0 if asserted.template.startswith("seeds_") else finding.violation.row,
-        constants=[(key, literal(value)) for key, value in asserted.constants.items()],
+        stateful=finding.stateful,
+        constants=[(key, literal(value)) for key, value in {**asserted.constants, **_place(finding)}.items()],
     )
 
 
@@ -101,8 +103,23 @@ def _docstring(finding: Finding, loader: str, own: bool, asserted: Assertion) ->
     return f'"""{text}\n"""'
 
 
-def _flat(case: Case, per_row: bool) -> Case:
-    return flat_case(list(case.parameters), seeds=case.seeds is not None, per_row=per_row)
+def _asked(finding: Finding, asserted: Assertion) -> Case:
+    """Return what the target is asked: the case of the finding, or the one that its check made of it."""
+    case = finding.case
+    if asserted.template.startswith("seeds_"):
+        return flat_case(list(case.parameters), seeds=case.seeds is not None, per_row=finding.per_row)
+    if asserted.template == "steps_pairs":
+        return steady(case, finding.order)
+    return led(case)[0] if asserted.template == "steps_led" else case
+
+
+def _place(finding: Finding) -> dict[str, Any]:
+    """Return the step that a finding was seen in, where a case has steps."""
+    if finding.case.steps is None:
+        return {}
+    observed = finding.violation.observed
+    replay = "reset" if finding.violation.protocol == "reset" else ""
+    return {"STEP": observed.get("step", 0), "TAKEN": observed.get("taken", []), "REPLAY": replay}
 
 
 def _case_lines(case: Case) -> list[tuple[str, str]]:
@@ -116,6 +133,11 @@ def _case_lines(case: Case) -> list[tuple[str, str]]:
         rows["seed"] = case.seeds.tolist()
     if case.u is not None:
         rows["u"] = case.u.tolist()
+    if case.steps is not None:
+        rows["later logits"] = [_float32(row) for row in case.steps.logits.swapaxes(0, 1)]
+        rows["choices"] = case.steps.choices.T.tolist()
+    if case.steps is not None and case.steps.u is not None:
+        rows["later u"] = case.steps.u.T.tolist()
     return [(f'"{name}"', literal(value)) for name, value in rows.items()]
 
 

@@ -18,6 +18,15 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class StepsEntry(_Model):
+    """The steps of a stream after its first."""
+
+    logits: list[list[list[Exact]]] = Field(description="S steps of B rows of V float32 values")
+    choices: list[list[Exact]] = Field(description="S + 1 steps of B numbers in [0, 1): which token is taken of a distribution")
+    u: list[list[Exact]] | None = Field(description="S steps of B uniform draws in [0, 1)")
+    replay: str = Field(description="what happens beyond playing the steps once: nothing, reset or clone")
+
+
 class CaseEntry(_Model):
     """Inputs of one call, every bit kept: a number that is no small integer is a hexadecimal float, or `nan`, `inf`, `-inf`."""
 
@@ -27,6 +36,7 @@ class CaseEntry(_Model):
     prompt_length: list[int] | None
     seeds: list[int] | None
     u: list[Exact] | None = Field(description="B uniform draws in [0, 1)")
+    steps: StepsEntry | None = Field(default=None, description="what follows the first step, for a stateful target")
     regime: str = Field(description="how the logits were made")
     strategy: str = Field(description="how the parameters were made")
 
@@ -46,12 +56,15 @@ class FindingEntry(_Model):
     row: int = Field(description="row of the case that it was seen in")
     expected: dict[str, Any]
     observed: dict[str, Any]
-    protocol: str = Field(description="how to repeat it: call, alone, repeat, relation, seeds, draws or grid")
+    protocol: str = Field(
+        description="how to repeat it: call, alone, repeat, relation, seeds, draws, grid, steps, reset, clone, replay or led"
+    )
     statistic: dict[str, Exact]
     case: CaseEntry
     seconds: float = Field(description="since the start of the target's campaign")
     cases: int = Field(description="(row, configuration) pairs until then")
     repeats: int
+    stateful: bool = Field(default=False, description="whether the target carries a state from step to step")
     reproducer: str | None = Field(description="path of a program that shows it, relative to the report directory")
     known: str | None = Field(default=None, description="why the baseline accepts it; such a finding does not count for the status")
 

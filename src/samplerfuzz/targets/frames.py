@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from samplerfuzz.cases import Case
+from samplerfuzz.cases.steps import REPLAYS, Steps
 from samplerfuzz.core.registry import parameter
 from samplerfuzz.targets.target import Outcome, TargetSpec
 from samplerfuzz.targets.worker import Arrays, Header
@@ -28,6 +29,9 @@ def case_arrays(case: Case) -> dict[str, np.ndarray]:
     if case.history is not None:
         arrays["history ids"], arrays["history lengths"] = _joined(case.history, np.int64)
     inputs = {"prompt_length": case.prompt_length, "seeds": case.seeds, "u": case.u}
+    if case.steps is not None:
+        inputs |= {"steps logits": case.steps.logits, "steps choices": case.steps.choices, "steps u": case.steps.u}
+        inputs["steps replay"] = np.array([REPLAYS.index(case.steps.replay)])
     return arrays | {name: value for name, value in inputs.items() if value is not None}
 
 
@@ -48,18 +52,35 @@ def case_of(arrays: Arrays) -> Case:
         prompt_length=arrays.get("prompt_length"),
         seeds=arrays.get("seeds"),
         u=arrays.get("u"),
+        steps=_steps_of(arrays) if "steps logits" in arrays else None,
     )
+
+
+def _steps_of(arrays: Arrays) -> Steps:
+    replay = REPLAYS[arrays["steps replay"].item()]
+    return Steps(logits=arrays["steps logits"], choices=arrays["steps choices"], u=arrays.get("steps u"), replay=replay)
 
 
 def outcome_frame(outcome: Outcome) -> tuple[Header, Arrays]:
     """Return an outcome as header and arrays."""
     header = {"kind": outcome.kind, "form": outcome.form, "message": outcome.message, "mutated": outcome.mutated}
-    return header, {} if outcome.value is None else {"value": outcome.value}
+    arrays = {} if outcome.value is None else {"value": outcome.value}
+    if not outcome.steps:
+        return header, arrays
+    frames = [outcome_frame(step) for step in outcome.steps]
+    arrays |= {f"value {index}": step["value"] for index, (_, step) in enumerate(frames) if "value" in step}
+    return {**header, "steps": [told for told, _ in frames]}, {**arrays, "tokens": np.stack(outcome.tokens)}
 
 
 def outcome_of(header: Header, arrays: Arrays) -> Outcome:
     """Invert `outcome_frame`."""
-    return Outcome(**header, value=arrays.get("value"))
+    told = header.get("steps", ())
+    return Outcome(
+        **{name: value for name, value in header.items() if name != "steps"},
+        value=arrays.get("value"),
+        steps=tuple(Outcome(**step, value=arrays.get(f"value {index}")) for index, step in enumerate(told)),
+        tokens=tuple(arrays["tokens"]) if told else (),
+    )
 
 
 def spec_header(spec: TargetSpec) -> Header:

@@ -20,6 +20,7 @@ from samplerfuzz.cases import Case
 from samplerfuzz.core.dialects import Dialect, find_dialect
 from samplerfuzz.core.errors import UsageError
 from samplerfuzz.core.registry import opened_by, parameter, parameter_owners, technique
+from samplerfuzz.targets.streams import arguments_of, is_class, play, stream_of
 from samplerfuzz.targets.target import Outcome, TargetSpec
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -48,7 +49,7 @@ def target(
     dtype: str = "float32",
     domain: Mapping[str, tuple[float, float]] | None = None,
 ) -> Callable[[F], F]:
-    """Declare what a sampler function promises; the function itself is returned unchanged.
+    """Declare what a sampler function, or a stateful class with `step`, promises; it is returned unchanged.
 
     Args:
       order: stages in the order applied (default: the dialect's order, or the signature's).
@@ -131,23 +132,40 @@ class PlainTarget:
         self._form = form
 
     def run(self, case: Case) -> Outcome:
-        """Call the function once, under a time limit; an exception, a hang or a wrong shape is an outcome."""
+        """Call the function once, under a time limit; an exception, a hang or a wrong shape is an outcome.
+
+        A stateful target plays all steps of the case on a stream of its own, each step under the time limit.
+        """
+        if self.spec.stateful:
+            return play(stream_of(self.function), case, self)
+        return self.answer(case, lambda logits: self.function(logits, **self.arguments(case)))
+
+    def answer(self, case: Case, call: Callable[[np.ndarray], Any]) -> Outcome:
+        """Return the outcome of `call(logits)`."""
         given = case.logits.copy()
-        arguments = self._arguments(case)
-        try:
-            with np.errstate(all="ignore"), _time_limit(self.time_limit):
-                # a lazy array is computed when it is read
-                answer = _as_array(self.function(given, **arguments))
-        except _TimeLimitReached:
-            return Outcome(kind="hang", message=f"no answer within {self.time_limit:g} s")
-        except Exception as error:
-            return Outcome(kind="raised", message=said(error))
+        answers: list[np.ndarray | Outcome] = []
+        # a lazy array is computed when it is read
+        if (failed := self.failure(lambda: answers.append(_as_array(call(given))))) is not None:
+            return failed
+        (answer,) = answers
         if isinstance(answer, Outcome):
             return answer
         mutated = not np.array_equal(given, case.logits, equal_nan=True)
         return self._shaped(answer, case, mutated)
 
-    def _arguments(self, case: Case) -> dict[str, Any]:
+    def failure(self, act: Callable[[], Any]) -> Outcome | None:
+        """Do something under the time limit and return what went wrong, an exception or a hang."""
+        try:
+            with np.errstate(all="ignore"), _time_limit(self.time_limit):
+                act()
+        except _TimeLimitReached:
+            return Outcome(kind="hang", message=f"no answer within {self.time_limit:g} s")
+        except Exception as error:
+            return Outcome(kind="raised", message=said(error))
+        return None
+
+    def arguments(self, case: Case) -> dict[str, Any]:
+        """Return what the function is given beside the logits."""
         arguments: dict[str, Any] = {}
         for name in self.spec.parameters:
             value = case.parameters[name]
@@ -220,8 +238,10 @@ def find_function(locator: str) -> Callable[..., Any]:
         raise UsageError(f"target {locator!r}: expected FILE.py:NAME or package.module:NAME, for example samplers.py:my_top_p")
     module = _module_from_file(Path(where)) if where.endswith(".py") else _module_by_name(where)
     if not hasattr(module, name):
-        functions = sorted(key for key, item in vars(module).items() if inspect.isfunction(item) and not key.startswith("_"))
-        raise UsageError(f"target {locator!r}: no {name!r} in {where}; functions there: {', '.join(functions) or 'none'}")
+        functions = sorted(
+            key for key, item in vars(module).items() if (inspect.isfunction(item) or is_class(item)) and not key.startswith("_")
+        )
+        raise UsageError(f"target {locator!r}: no {name!r} in {where}; functions and classes there: {', '.join(functions) or 'none'}")
     function = getattr(module, name)
     if not callable(function):
         raise UsageError(f"target {locator!r}: {name!r} is a {type(function).__name__}, expected a function")
@@ -256,15 +276,10 @@ def _module_by_name(name: str) -> ModuleType:
 
 def _specification(function: Callable[..., Any], locator: str) -> TargetSpec:
     options = dict(getattr(function, "__samplerfuzz__", {}))
-    try:
-        signature = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"target {locator!r}: its signature cannot be read ({error})") from error
-    if not signature:
-        raise UsageError(f"target {locator!r} takes no argument; the first must be logits [B, V]")
     owners = parameter_owners()
     names, inputs = [], []
-    for argument in signature[1:]:
+    signature = arguments_of(function, locator)
+    for argument in signature:
         if argument.kind in (argument.VAR_KEYWORD, argument.VAR_POSITIONAL):
             continue
         if argument.name in owners:
@@ -275,8 +290,9 @@ def _specification(function: Callable[..., Any], locator: str) -> TargetSpec:
             raise UsageError(
                 f"target {locator!r}: unknown required argument {argument.name!r}; known: {', '.join(sorted([*owners, *INPUTS]))}"
             )
-    if "state" in inputs:
-        raise UsageError(f"target {locator!r}: `state` targets are not supported in this version; wrap the step as a function of history")
+    of_class = inspect.isclass(function)
+    if of_class and "state" in inputs:
+        raise UsageError(f"target {locator!r}: a class keeps its own state; drop the argument `state`")
     order = options.pop("order", None)
     assumed = order is None and not options.get("dialect")
     if order is None:
@@ -296,7 +312,7 @@ def _specification(function: Callable[..., Any], locator: str) -> TargetSpec:
             f"target {locator!r}: it takes {unread[0]!r}, which no stage of order={list(order)} reads; add {owners[unread[0]][0].name!r} to the order"
         )
     if not names and any(argument.kind is argument.VAR_KEYWORD for argument in signature):
-        raise UsageError(f"target {locator!r} takes **{signature[-1].name} and no parameter by name; name them in the signature")
+        raise UsageError(f"target {locator!r} takes **{_gathering(signature)} and no parameter by name; name them in the signature")
     options.setdefault("declared", _negative("greedy"))
     return TargetSpec(
         name=locator.rpartition(":")[2],
@@ -305,8 +321,15 @@ def _specification(function: Callable[..., Any], locator: str) -> TargetSpec:
         parameters=tuple(names),
         inputs=frozenset(inputs),
         order_was_assumed=assumed and len(order) > 1,
+        stateful=of_class or "state" in inputs,
+        resets=callable(getattr(function, "reset", None)) if of_class else "state" in inputs,
+        clones=callable(getattr(function, "clone", None)) if of_class else "state" in inputs,
         **options,
     )
+
+
+def _gathering(signature: Sequence[inspect.Parameter]) -> str:
+    return next(argument.name for argument in signature if argument.kind is argument.VAR_KEYWORD)
 
 
 def _negative(value: str) -> dict[str, str]:

@@ -32,6 +32,8 @@ class TargetSpec:
       declared: "stage.convention" -> value, where it or its dialect settles what engines do differently.
       domain: parameter -> (low, high), where refusing is a finding.
       order_was_assumed: the order was taken from the signature.
+      stateful: it carries a state from step to step: a class with `step`, or a function of `state`.
+      resets, clones: a stream of steps can be reset, cloned.
     """
 
     name: str
@@ -48,6 +50,9 @@ class TargetSpec:
     declared: Mapping[str, str] = field(default_factory=dict)
     domain: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     order_was_assumed: bool = False
+    stateful: bool = False
+    resets: bool = False
+    clones: bool = False
 
     @property
     def engine(self) -> Dialect | None:
@@ -75,6 +80,9 @@ class Outcome:
       value: [B, V] float64 or [B] int64.
       message: the exception, what is malformed or how the process ended, one line.
       mutated: the call changed its `logits` argument.
+      steps: of a case of several steps, what came back from each; the kind is that of the last. First come the steps themselves, then those
+        of the replay.
+      tokens: the tokens [B] taken after each of `steps`; -1 where nothing could be taken, which ends them.
     """
 
     kind: str
@@ -82,6 +90,8 @@ class Outcome:
     value: Any = None
     message: str = ""
     mutated: bool = False
+    steps: tuple[Outcome, ...] = ()
+    tokens: tuple[np.ndarray, ...] = ()
 
     def distributions(self) -> np.ndarray:
         """Return [B, V] float64 probabilities; a row of NaN where the row is poisoned, zeros where it is empty."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-CHECK_KINDS = ("support", "distribution", "metamorphic", "rows", "seeds", "uniforms", "draws", "contract")
+CHECK_KINDS = ("support", "distribution", "metamorphic", "rows", "seeds", "uniforms", "draws", "contract", "state")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class Defect:
       id: the bug's short name.
       source: project, issue or pull request, date.
       kind: the class of bug in two or three words.
-      function: the function's name.
+      function: the name of the function or class.
       target: "package.module:function", as the command line takes it.
       description: the symptom in one sentence (the first line of the function's docstring).
       expected_checks: the kinds of check that should see it, the most direct first (a subset of CHECK_KINDS).
