@@ -165,6 +165,12 @@ ELSEWHERE = [
     ("OLD-09", raw((0, 1)), {"min_p": 0.9}),
     ("MLX-07", raw((1, 2, 3)), {"top_k": 2}),
     ("LC-11", raw((3, 0, -2)), {"top_p": 0.5}),
+    (
+        "PN-05",
+        raw((0, 0, 0)),
+        {"history": [[0, 1, 2, 0, 1]], "dry_multiplier": 1.0, "dry_base": 2.0, "dry_allowed_length": 2, "dry_sequence_breakers": []},
+    ),
+    ("SF-01", raw((0, 0, 0)), {"history": [[0, 1, 2, 1]], "dry_multiplier": 1.0, "dry_base": 2.0, "dry_allowed_length": 2}),
     ("EX-07", raw((0, 0, 0)), {"history": [[0, 1, 2, 0, 1]], "dry_multiplier": 1.0}),
     ("PN-01", raw((4, 1)), {"history": [[0]], "repetition_penalty": 2.0}),
     ("PN-03", raw((4, 1)), {"history": [[0]], "repetition_penalty": 1.0}),

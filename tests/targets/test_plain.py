@@ -20,7 +20,7 @@ def case(**parameters):
     [
         ("nothing", "FILE.py:NAME"),
         ("missing.py:f", "does not exist"),
-        ("samplerfuzz.zoo.filters:nope", "functions there"),
+        ("samplerfuzz.zoo.filters:nope", "functions and classes there"),
         ("no.such.module:f", "does not import"),
         ("samplerfuzz:__version__", "expected a function"),
     ],
