@@ -26,12 +26,13 @@ def case(logits: Any, **fields: Any) -> Case:
     return Case(logits=np.array(logits, np.float32), parameters=parameters, regime="normal", strategy="ordinary", **fields)
 
 
-def steps(rows: int, logits: Any, choices: Any = None, u: Any = None) -> Steps:
+def steps(rows: int, logits: Any, choices: Any = None, u: Any = None, replay: str = "") -> Steps:
     """Return the steps after the first; without `choices` the first token with probability is taken."""
     return Steps(
         logits=np.array(logits, np.float32),
         choices=np.zeros((len(logits) + 1, rows)) if choices is None else np.array(choices, np.float64),
         u=None if u is None else np.array(u, np.float64),
+        replay=replay,
     )
 
 

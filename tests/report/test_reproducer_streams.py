@@ -128,8 +128,39 @@ OTHERS = {
         CLASS.format(last=MOVES, clone=COPIED),
     ),
     "a clone that fails": (
-        seen("clone_goes_on_as_the_original_would", "clone", {}, {"outcome": "raised"}, case([[0.0, 1.0]], **ONE_ROW), stateful=True),
+        seen(
+            "every_step_is_answered",
+            "clone",
+            {},
+            {"outcome": "raised", "step": 2, "taken": [0, 1]},
+            case([[0.0, 1.0]], **ONE_ROW),
+            stateful=True,
+        ),
         CLASS.format(last=MOVES, clone="raise TypeError('no')"),
+        CLASS.format(last=MOVES, clone=COPIED),
+    ),
+    "a reset that fails": (
+        seen(
+            "every_step_is_answered",
+            "reset",
+            {},
+            {"outcome": "raised", "step": 4, "taken": []},
+            case([[0.0, 1.0]], **ONE_ROW),
+            stateful=True,
+        ),
+        CLASS.format(last=MOVES, clone=COPIED).replace("self.seen = []", "self.seen = [] if not hasattr(self, 'seen') else self.none"),
+        CLASS.format(last=MOVES, clone=COPIED),
+    ),
+    "a clone that hangs": (
+        seen(
+            "call_returns",
+            "call",
+            {},
+            {"outcome": "hang", "message": "no answer within 0.5 s"},
+            case([[0.0, 1.0]], parameters={"temperature": [1.0]}, steps={**TWO, "replay": "clone"}),
+            stateful=True,
+        ),
+        CLASS.format(last=MOVES, clone="while True: pass"),
         CLASS.format(last=MOVES, clone=COPIED),
     ),
     "a first step": (

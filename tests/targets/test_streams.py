@@ -160,7 +160,8 @@ def failing(method):
 )
 def test_what_fails_is_the_outcome_of_the_step_it_fails_at(method, replay, answered):
     outcome = play(failing(method), case(4, replay=replay))
-    assert (outcome.kind, outcome.message) == ("raised", f"RuntimeError: {method} failed")
+    within = "" if method in ("__init__", "step") else f"{method}: "
+    assert (outcome.kind, outcome.message) == ("raised", f"{within}RuntimeError: {method} failed")
     assert [step.kind for step in outcome.steps] == ["value"] * answered + ["raised"]
 
 
@@ -255,3 +256,17 @@ def test_the_time_limit_is_for_a_step(tmp_path):
     with closing(load_target(f"{tmp_path}/slow.py:mine", time_limit=0.2)) as loaded:
         outcome = loaded.run(case(8, temperature=1.0))
         assert [step.kind for step in outcome.steps] == ["value", "value", "hang"]
+
+
+DEAF = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())"
+
+
+def test_a_step_that_heeds_no_alarm_is_waited_for_as_long_as_any_step(tmp_path, monkeypatch):
+    from samplerfuzz.targets import isolated
+
+    monkeypatch.setattr(isolated, "_GRACE_S", 0.2)
+    file = tmp_path / "mine.py"
+    file.write_text(MINE.replace("self.count += 1", f"self.count += 1; {DEAF}\n        while self.count == 3: pass"))
+    with closing(load_target(f"{file}:mine", time_limit=0.5)) as loaded:
+        outcome = loaded.run(case(500, replay="reset", temperature=1.0))
+        assert (outcome.kind, "heeded no alarm" in outcome.message) == ("hang", True)

@@ -49,11 +49,6 @@ class Case:
         """Vocabulary size V."""
         return int(self.logits.shape[1])
 
-    @property
-    def calls(self) -> int:
-        """How often the case calls its target, at most."""
-        return 1 if self.steps is None else 2 * self.steps.count
-
     def logits_at(self, step: int) -> np.ndarray:
         """Return the logits [B, V] of a step, counted through a second time for what follows a reset."""
         index = 0 if self.steps is None else step % self.steps.count

@@ -40,9 +40,9 @@ def steps_draw_independently(self: Check, target: Target, case: Case) -> Iterato
         if call >= _CALLS and evidence < _PROMISING:
             return
         outcome = target.run(_many(row, rng, per_row=target.spec.per_row))
-        if len(outcome.steps) < STEADY or outcome.kind != "value":
+        tokens = np.stack(outcome.tokens or [np.array([-1])])
+        if len(tokens) < STEADY or (tokens < 0).any():
             return
-        tokens = np.stack(outcome.tokens)
         evidence = 0.0
         for (what, table), first, second, threshold in zip(
             counts.items(), (tokens[::2], tokens[: STEADY // 2]), (tokens[1::2], tokens[STEADY // 2 :]), (near, far), strict=True
@@ -92,9 +92,9 @@ def draws_after_steps_match(self: Check, target: Target, case: Case) -> Iterator
         if call >= _CALLS and evidence < _PROMISING:
             return
         outcome = target.run(_many(row, rng, per_row=target.spec.per_row, rows=128))
-        if len(outcome.steps) < count or outcome.kind != "value":
+        tokens = np.stack(outcome.tokens or [np.array([-1])])
+        if len(tokens) < count or (tokens < 0).any():
             return
-        tokens = np.stack(outcome.tokens)
         following = (tokens[:-1] == np.array(path)[:, None]).all(0)
         counts += np.bincount(tokens[-1][following], minlength=row.vocabulary)
         evidence = min(log_e_value(counts, law.low, law.high) for law in laws)

@@ -206,15 +206,15 @@ class Campaign:
     def _probe(self, check: Check, rng: np.random.Generator) -> None:
         case = self._probed_case(check, rng)
         rows = self.target.rows
-        self.target.take_crash()
+        self.target.take_end()
         found = check.examine(self.target, case)
-        crash = self.target.take_crash()
+        end = self.target.take_end()
         self.tally.checks[check.id] += self.target.rows - rows
         for violation in found:
             self._found(check, violation, case)
-        if crash is not None:
-            # a probe looks at values: that one of its calls ended the process is for the judges to say
-            call, outcome = crash
+        if end is not None:
+            # a probe looks at values: that one of its calls ended the process, or did not end, is for the judges to say
+            call, outcome = end
             for judge in self.judges:
                 for violation in judge.judge(judge, Judgement(self.spec, call, outcome)):  # type: ignore[misc]
                     self._found(judge, violation, call)

@@ -51,7 +51,7 @@ def assertion(finding: Finding) -> Assertion:
     if v.protocol in ("pairs of seeds", "pairs of rows"):
         pairs = min(max(4 * int(v.statistic.get("n", 0)), 2_000), 20_000)
         return Assertion(template="pairs", constants={"PAIRS": pairs, "OVER": v.protocol.rpartition(" ")[2]})
-    if v.protocol in _STEPS:
+    if v.protocol in _STEPS and observed.get("outcome") not in _OUTCOMES:
         return _steps(finding)
     if v.protocol == "alone":
         return _alone(finding)

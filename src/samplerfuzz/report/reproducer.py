@@ -118,7 +118,8 @@ def _place(finding: Finding) -> dict[str, Any]:
     if finding.case.steps is None:
         return {}
     observed = finding.violation.observed
-    replay = "reset" if finding.violation.protocol == "reset" else ""
+    protocol = finding.violation.protocol
+    replay = protocol if protocol in ("reset", "clone") else finding.case.steps.replay
     return {"STEP": observed.get("step", 0), "TAKEN": observed.get("taken", []), "REPLAY": replay}
 
 

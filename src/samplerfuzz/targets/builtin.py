@@ -118,7 +118,8 @@ def _dense(logits: np.ndarray, given: dict[str, Any], *, per_row: bool) -> tuple
 
 def _tokens(history: list[np.ndarray], tall: int, size: int, room: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return the tokens so far and their number a row, with room for more."""
-    ids = np.zeros((tall, _bucket(max(len(ids) for ids in history) + room, 32)), np.int32)
+    # a text grows while its chain is compiled for one length
+    ids = np.zeros((tall, _bucket(max(len(ids) for ids in history) + room, 256 if room else 32)), np.int32)
     lengths = np.zeros(tall, np.int32)
     for row, tokens in enumerate(history):
         if len(tokens) and (tokens.min() < 0 or tokens.max() >= size):

@@ -49,8 +49,7 @@ class IsolatedTarget:
         worker = self._worker
         assert worker is not None
         self._worker = None  # whoever interrupts the call leaves a worker that is about to answer: it is of no more use
-        # each step has the time of a call
-        answer = worker.ask({}, case_arrays(case), seconds=self.time_limit * case.calls + _GRACE_S)
+        answer = worker.ask({}, case_arrays(case), seconds=self.time_limit + _GRACE_S)
         if isinstance(answer, End):
             message = f"no answer within {self.time_limit:g} s; it heeded no alarm and was killed" if answer.silent else answer.message
             return Outcome(kind="hang" if answer.silent else "crash", message=message)

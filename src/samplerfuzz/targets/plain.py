@@ -119,11 +119,21 @@ def _bounds(domain: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float,
 
 
 class PlainTarget:
-    """A function under the plain-function contract."""
+    """A function under the plain-function contract.
 
-    def __init__(self, function: Callable[..., Any], *, locator: str, time_limit: float = 10.0) -> None:
+    Args:
+      function: the function or stateful class.
+      locator: what it is called in reports.
+      time_limit: seconds of a call, or of a step.
+      alive: called before each step of several.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], *, locator: str, time_limit: float = 10.0, alive: Callable[[], None] = lambda: None
+    ) -> None:
         self.function = function
         self.time_limit = time_limit
+        self.alive = alive
         self.spec = _specification(function, locator)
         self._form = self.spec.returns
 

@@ -25,7 +25,8 @@ def open_plain(header: Header) -> tuple[Header, Call | None]:
     if header["returns"] is not None:
         target.settle_form(header["returns"])
 
-    def call(_: Header, arrays: Arrays) -> tuple[Header, Arrays]:
+    def call(request: Header, arrays: Arrays) -> tuple[Header, Arrays]:
+        target.alive = request["alive"]
         return outcome_frame(_run(target, arrays))
 
     return {"spec": spec}, call

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -121,7 +122,13 @@ def stream_of(target: Any) -> Stream:
 
 
 class Caller(Protocol):
-    """What calls the target and turns what it does into outcomes."""
+    """What calls the target and turns what it does into outcomes.
+
+    Attributes:
+      alive: tells whoever waits that a step is done.
+    """
+
+    alive: Callable[[], None]
 
     def arguments(self, case: Case) -> dict[str, Any]:
         """Return what the target is given beside the logits of a case of one step."""
@@ -146,7 +153,7 @@ def play(stream: Stream, case: Case, caller: Caller) -> Outcome:
         if len(run.outcomes) == fork and run.is_going_on:
             twin: list[Stream] = []
             if (failed := caller.failure(lambda: twin.append(stream.clone()))) is not None:
-                return run.ended_by(failed)
+                return run.ended_by(failed, "clone")
             other = run.copy()
             other.advance(twin[0], case, caller, count)
             run.advance(stream, case, caller, count)
@@ -154,7 +161,7 @@ def play(stream: Stream, case: Case, caller: Caller) -> Outcome:
     run.advance(stream, case, caller, count)
     if case.steps.replay == "reset" and len(run.outcomes) == count and run.is_going_on:
         if (failed := caller.failure(stream.reset)) is not None:
-            return run.ended_by(failed)
+            return run.ended_by(failed, "reset")
         other = _Run()
         other.advance(stream, case, caller, count)
         return run.whole(other.outcomes, other.tokens)
@@ -182,23 +189,28 @@ class _Run:
     def advance(self, stream: Stream, case: Case, caller: Caller, until: int) -> None:
         """Play on until `until` steps are done or one is not answered."""
         while len(self.outcomes) < until and self.is_going_on:
+            caller.alive()
             at = step_of(case, len(self.outcomes), self.tokens)
             outcome = caller.answer(at, lambda logits, at=at: stream.step(logits, caller.arguments(at)))  # type: ignore[misc]
             tokens = _taken(outcome, case, len(self.outcomes))
             self.outcomes.append(outcome)
             self.tokens.append(tokens)
             if self.is_going_on and (failed := caller.failure(lambda tokens=tokens: stream.accept(tokens))) is not None:  # type: ignore[misc]
-                self.outcomes[-1] = failed
+                self.outcomes[-1] = _inside("accept", failed)
 
-    def ended_by(self, outcome: Outcome) -> Outcome:
+    def ended_by(self, failed: Outcome, method: str) -> Outcome:
         """Return the whole with one step more, which is what went wrong after the last."""
-        return self.whole([outcome], [np.full_like(self.tokens[-1], -1)])
+        return self.whole([_inside(method, failed)], [np.full_like(self.tokens[-1], -1)])
 
     def whole(self, others: Sequence[Outcome], taken: Sequence[np.ndarray]) -> Outcome:
         """Return the outcome of these steps and those of a replay."""
         outcomes = (*self.outcomes, *others)
-        last = outcomes[-1]
-        return Outcome(kind=last.kind, form=last.form, message=last.message, steps=outcomes, tokens=(*self.tokens, *taken))
+        told = next((outcome for outcome in outcomes if outcome.kind != "value"), outcomes[-1])
+        return Outcome(kind=told.kind, form=told.form, message=told.message, steps=outcomes, tokens=(*self.tokens, *taken))
+
+
+def _inside(method: str, failed: Outcome) -> Outcome:
+    return replace(failed, message=f"{method}: {failed.message}")
 
 
 def _taken(outcome: Outcome, case: Case, index: int) -> np.ndarray:

@@ -80,7 +80,7 @@ class Outcome:
       value: [B, V] float64 or [B] int64.
       message: the exception, what is malformed or how the process ended, one line.
       mutated: the call changed its `logits` argument.
-      steps: of a case of several steps, what came back from each; the kind is that of the last. First come the steps themselves, then those
+      steps: of a case of several steps, what came back from each; the kind is that of the first that is no value. First come the steps themselves, then those
         of the replay.
       tokens: the tokens [B] taken after each of `steps`; -1 where nothing could be taken, which ends them.
     """

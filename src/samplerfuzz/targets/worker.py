@@ -5,10 +5,10 @@ installed there. A frame is 16 bytes (the mark `sfz1`, the length of the header 
 endian), a JSON header and the raw bytes of arrays; `header["arrays"]` names each with dtype and shape. Nothing is pickled.
 
 The first frame opens a driver: `path` becomes sys.path, `driver` is "FILE.py:NAME", and NAME(header) returns the answer's header
-and a function (header, arrays) -> (header, arrays) that answers every later frame, or None where it refuses. A driver that
-raises has a bug: the answer is its traceback, `bug`. Requests come on
-standard input and answers go to what was standard output. Both are made private first: what the code under test prints lands
-on standard error, which the parent drains, and what it reads is empty.
+and a function (header, arrays) -> (header, arrays) that answers every later frame, or None where it refuses. In the header it finds
+`alive`, to be called where a part of the work is done: the parent then waits as long again. A driver that raises has a bug: the
+answer is its traceback, `bug`. Requests come on standard input and answers go to what was standard output. Both are made private
+first: what the code under test prints lands on standard error, which the parent drains, and what it reads is empty.
 """
 
 from __future__ import annotations
@@ -84,6 +84,9 @@ def main() -> None:
         while unsent:
             unsent = unsent[os.write(answers, unsent) :]
 
+    def alive() -> None:
+        answer({"alive": True}, {})
+
     opening = _read_frame(requests)
     if opening is None:
         return
@@ -92,7 +95,7 @@ def main() -> None:
     answer(header, {})
     while call is not None and (frame := _read_frame(requests)) is not None:
         try:
-            reply = call(*frame)
+            reply = call({**frame[0], "alive": alive}, frame[1])
         except Exception:
             reply = {"bug": traceback.format_exc()}, {}
         answer(*reply)

@@ -91,7 +91,7 @@ class WorkerProcess:
         self._end = weakref.finalize(self, _end_group, process, watchdog, lifeline)
 
     def ask(self, header: Header, arrays: Arrays | None = None, *, seconds: float) -> tuple[Header, dict[str, np.ndarray]] | End:
-        """Send a frame and return the answer, or how the worker ended: by itself, or killed after `seconds` of silence.
+        """Send a frame and return the answer, or how the worker ended: by itself, or killed after `seconds` without a sign of life.
 
         Raises:
           RuntimeError: the driver in the worker has a bug.
@@ -99,7 +99,11 @@ class WorkerProcess:
         deadline = time.monotonic() + seconds
         unsent = memoryview(encode_frame(header, arrays))
         answer = bytearray()
-        while not _is_whole(answer):
+        while not _is_whole(answer) or _is_sign_of_life(answer):
+            if _is_whole(answer):
+                del answer[: PREFIX_SIZE + sum(frame_sizes(answer))]
+                deadline = time.monotonic() + seconds
+                continue
             unsent = self._send(unsent)
             if self._has_outgrown():
                 self.kill()
@@ -209,6 +213,11 @@ class WorkerProcess:
 
 def _is_whole(answer: bytearray) -> bool:
     return len(answer) >= PREFIX_SIZE and len(answer) >= PREFIX_SIZE + sum(frame_sizes(answer))
+
+
+def _is_sign_of_life(answer: bytearray) -> bool:
+    size, body = frame_sizes(answer)
+    return not body and "alive" in decode_frame(answer[PREFIX_SIZE:], size)[0]
 
 
 def _cause(code: int | None) -> str:
