@@ -121,9 +121,11 @@ def test_continuous_integration_runs_the_commands_of_the_readme():
     assert "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/samplerfuzz fuzz" in README
 
 
-def test_the_sampler_of_the_readme_is_a_target(tmp_path):
-    (example,) = (block for block in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if "@sf.target" in block)
-    (tmp_path / "my_sampler.py").write_text(example, encoding="utf-8")
+def test_the_samplers_of_the_readme_are_targets(tmp_path):
+    sampler, stream = (block for block in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if "@sf.target" in block)
+    (tmp_path / "my_sampler.py").write_text(sampler, encoding="utf-8")
+    (tmp_path / "my_stream.py").write_text(stream, encoding="utf-8")
     spec = load_target(f"{tmp_path / 'my_sampler.py'}:sample").spec
-    assert spec.order == ("temperature", "top_p")
-    assert spec.returns == "probs"
+    assert (spec.order, spec.returns, spec.stateful) == (("temperature", "top_p"), "probs", False)
+    spec = load_target(f"{tmp_path / 'my_stream.py'}:Mirostat").spec
+    assert (spec.order, spec.returns, spec.stateful, spec.resets, spec.clones) == (("temperature", "mirostat"), "probs", True, True, True)

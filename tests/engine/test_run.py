@@ -108,6 +108,30 @@ def on_many(logits, temperature, seed):
     if logits.size > 30_000: os._exit(9)
     noise = np.random.default_rng(seed).gumbel(size=logits.shape)
     return (logits.astype(np.float64) / temperature + noise).argmax(-1)
+
+class Third:
+    def __init__(self, top_k):
+        self.steps, self.k = 0, top_k
+    def step(self, logits):
+        self.steps += 1
+        if self.steps == 3: self.third()
+        return on_two(logits, self.k, lambda: None)
+    def third(self): pass
+
+def stateful(**methods):
+    return sf.target(order=["top_k"], returns="logits")(type("Stateful", (Third,), methods))
+
+def hang(self):
+    while True: pass
+
+def fail(self): raise RuntimeError("failed")
+
+leaves = stateful(third=lambda self: os._exit(9))
+hangs = stateful(third=hang)
+fails = stateful(third=fail)
+fails_to_reset = stateful(reset=fail)
+fails_to_clone = stateful(clone=fail)
+hangs_in_clone = stateful(clone=hang)
 """
 
 
@@ -138,6 +162,32 @@ def test_a_crash_inside_a_probe_is_a_finding(crashing):
     (finding,) = events[-1].findings
     assert finding.violation.check == "process_survives"
     assert "exited with status 9" in finding.violation.title
+
+
+@pytest.mark.parametrize(
+    ("name", "check", "words"),
+    [
+        ("leaves", "process_survives", "exited with status 9"),
+        ("hangs", "call_returns", "hangs: no answer within"),
+        ("fails", "every_step_is_answered", "step 2: refuses legal input: RuntimeError: failed"),
+        ("fails_to_reset", "every_step_is_answered", "reset: RuntimeError: failed"),
+        ("fails_to_clone", "every_step_is_answered", "clone: RuntimeError: failed"),
+        ("hangs_in_clone", "call_returns", "hangs: clone: no answer within"),
+    ],
+)
+def test_what_goes_wrong_in_a_later_step_is_a_finding(crashing, name, check, words):
+    target = load_target(crashing(name), time_limit=0.3)
+    found = []
+
+    def listen(event):
+        if isinstance(event, FindingFound):
+            found.append(event.finding.violation)
+            raise KeyboardInterrupt
+
+    run([target], checks=select_checks([], []), seed=1, limits=Limits(seconds=60, shrink=False), fail_on="low", listener=listen)
+    target.close()
+    assert found[0].check == check
+    assert words in found[0].title
 
 
 def test_an_unknown_check_lists_the_known_ones():

@@ -1,4 +1,4 @@
-"""Defective samplers: each re-creates one documented historical bug on top of a correct chain.
+"""Defective samplers: each re-creates one documented historical bug (SF-…: one of our own) on top of a correct chain.
 
 They prove the engine: every one must be found from the plain function alone. Each validates its input like a careful
 library, so that nothing but its one bug can be found. NumPy only.
