@@ -27,6 +27,7 @@ class Check:
       judge: looks at one answered call; or
       probe: makes calls of its own, starting from a case.
       applies: whether the check means anything for a target.
+      one_row: whether a probe looks at the first row of its case alone.
       budget: of the run that the check is bound to; a statistical check takes its threshold from it.
     """
 
@@ -37,6 +38,7 @@ class Check:
     judge: Judge | None = None
     probe: Probe | None = None
     applies: Callable[[TargetSpec], bool] = lambda spec: True
+    one_row: bool = False
     budget: ErrorBudget | None = None
 
     def within(self, budget: ErrorBudget) -> Check:
@@ -71,12 +73,18 @@ def check(severity: str, kind: str, *, applies: Callable[[TargetSpec], bool] = l
     return register
 
 
-def probe(severity: str, kind: str, *, applies: Callable[[TargetSpec], bool]) -> Callable[[Probe], Probe]:
+def probe(severity: str, kind: str, *, applies: Callable[[TargetSpec], bool], one_row: bool = False) -> Callable[[Probe], Probe]:
     """Register a function that makes calls of its own; its name is the id, its docstring the explanation."""
 
     def register(function: Probe) -> Probe:
         CHECKS[function.__name__] = Check(
-            id=function.__name__, severity=severity, kind=kind, explanation=function.__doc__ or "", probe=function, applies=applies
+            id=function.__name__,
+            severity=severity,
+            kind=kind,
+            explanation=function.__doc__ or "",
+            probe=function,
+            applies=applies,
+            one_row=one_row,
         )
         return function
 

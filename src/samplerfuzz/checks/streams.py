@@ -22,7 +22,7 @@ _CALLS, _MORE = 3, 100
 _PROMISING = 1.0
 
 
-@probe("high", "state", applies=lambda spec: spec.stateful and (spec.returns == "tokens" or spec.tosses))
+@probe("high", "state", applies=lambda spec: spec.stateful and (spec.returns == "tokens" or spec.tosses), one_row=True)
 def steps_draw_independently(self: Check, target: Target, case: Case) -> Iterator[Violation]:
     """What one step of a stream draws tells nothing of what another draws from the same distribution. A counter left where it began draws with the
     same noise at every step; seeds that are counted up through one step of a weak generator draw the same rank for a whole text; a coin that
@@ -71,7 +71,7 @@ def _dependent(self: Check, what: str, table: np.ndarray, evidence: float, thres
     )
 
 
-@probe("medium", "state", applies=lambda spec: spec.stateful and spec.draws and not spec.tosses)
+@probe("medium", "state", applies=lambda spec: spec.stateful and spec.draws and not spec.tosses, one_row=True)
 def draws_after_steps_match(self: Check, target: Target, case: Case) -> Iterator[Violation]:
     """After the same tokens, each token is drawn as often as the definition says for a text that has them: likely tokens lead many streams along one
     path, and what they draw next is counted. It sees a state that removes nothing and weighs wrongly, by an e-process as for single draws."""

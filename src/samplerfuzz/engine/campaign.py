@@ -221,7 +221,8 @@ class Campaign:
 
     def _probed_case(self, check: Check, rng: np.random.Generator) -> Case:
         if check.kind == "state":
-            return scenario(self.generator, rng)
+            case = scenario(self.generator, rng)
+            return case.take([0]) if check.one_row else case
         return self._telling_row(rng, tails=check.kind == "draws") if check.kind in ("draws", "uniforms") else self._few_rows(rng)
 
     def _telling_row(self, rng: np.random.Generator, *, tails: bool) -> Case:
