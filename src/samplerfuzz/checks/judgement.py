@@ -34,10 +34,20 @@ class Judgement:
     masked), the rest (a negative penalty, say) has no agreed meaning and is left alone.
     """
 
-    def __init__(self, spec: TargetSpec, case: Case, outcome: Outcome, *, past: Sequence[tuple[Case, np.ndarray]] = ()) -> None:
+    def __init__(
+        self,
+        spec: TargetSpec,
+        case: Case,
+        outcome: Outcome,
+        *,
+        past: Sequence[tuple[Case, np.ndarray]] = (),
+        memories: dict[Any, Memories] | None = None,
+    ) -> None:
         self.spec, self.case, self.outcome = spec, case, outcome
         # the steps before this call, and the tokens [B] taken after each
         self.past = past
+        # shared by the judgements of one run of steps: each step is remembered once
+        self._memories = {} if memories is None else memories
 
     @cached_property
     def nonsense(self) -> np.ndarray:
@@ -207,16 +217,27 @@ class Judgement:
         if self.spec.engine is not None:
             numbers = self.spec.engine.settled(numbers, case.vocabulary)
         arithmetic = precision(self.spec.dtype)
-        past = [(before.take(rows), tokens[rows]) for before, tokens in self.past if any(technique(stage).remembers for stage in order)]
         history = _history(case, self.spec, begun=bool(self.past))
         for reading in readings(order, numbers, history=history, declared=self.spec.declared):
-            memory: Memories = {}
-            for index, (before, tokens) in enumerate(past):
-                seen = _history(before, self.spec, begun=index > 0)
-                memory = remember(
-                    before.logits, order, numbers, tokens, arithmetic=arithmetic, history=seen, reading=reading, memory=memory
-                )
+            memory = self._memory(rows, numbers, reading)
             yield reading, believe(case.logits, order, numbers, arithmetic=arithmetic, history=history, reading=reading, memory=memory)
+
+    def _memory(self, rows: np.ndarray, numbers: dict[str, np.ndarray], reading: Reading) -> Memories:
+        """Return what the stages remember of the steps before."""
+        memory: Memories = {}
+        order, arithmetic = self.spec.order, precision(self.spec.dtype)
+        if not any(technique(stage).remembers for stage in order):
+            return memory
+        told = (rows.tobytes(), tuple(sorted(reading.settled.items())), tuple(sorted(reading.coins.items())))
+        for index, (case, tokens) in enumerate(self.past):
+            if (index, *told) not in self._memories:
+                before = case.take(rows)
+                seen = _history(before, self.spec, begun=index > 0)
+                self._memories[index, *told] = remember(
+                    before.logits, order, numbers, tokens[rows], arithmetic=arithmetic, history=seen, reading=reading, memory=memory
+                )
+            memory = self._memories[index, *told]
+        return memory
 
     def _numbers(self) -> dict[str, np.ndarray]:
         return {name: np.asarray(v, np.float64) for name, v in self.case.parameters.items() if parameter(name).is_number}

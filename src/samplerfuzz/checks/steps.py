@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -15,16 +16,18 @@ from samplerfuzz.checks.judgement import Judgement
 from samplerfuzz.checks.registry import CHECKS, Check, probe
 from samplerfuzz.checks.rows import distribution_differs, draws_are_pinned
 from samplerfuzz.checks.seeds import is_pinned
+from samplerfuzz.oracle import Memories
 from samplerfuzz.targets.target import Outcome, Target, TargetSpec
 
 
 def judgements(spec: TargetSpec, case: Case, outcomes: Sequence[Outcome], tokens: Sequence[np.ndarray]) -> list[Judgement]:
     """Return what the oracle makes of each step, given the tokens that were taken before it."""
     past: list[tuple[Case, np.ndarray]] = []
+    memories: dict[Any, Memories] = {}
     judged = []
     for index, outcome in enumerate(outcomes):
         at = step_of(case, index, tokens)
-        judged.append(Judgement(spec, at, outcome, past=tuple(past)))
+        judged.append(Judgement(spec, at, outcome, past=tuple(past), memories=memories))
         past.append((at, tokens[index]))
     return judged
 
