@@ -72,6 +72,18 @@ def test_a_finding_comes_back_with_every_bit() -> None:
     assert repr(from_file.to_json()) == repr(EVERY_INPUT.to_json())
 
 
+def test_a_finding_of_an_older_run_is_read() -> None:
+    old = EVERY_INPUT.to_json()
+    del old["stateful"], old["case"]["steps"]
+    again = Finding.from_json(old)
+    assert (again.stateful, again.case.steps, again.case.digest()) == (False, None, EVERY_INPUT.case.digest())
+    line = json.loads(event_line(FindingConfirmed(finding=EVERY_INPUT)))
+    line["finding"] = old
+    read = event_from_line(json.dumps(line))
+    assert isinstance(read, FindingConfirmed)
+    assert repr(read.finding.to_json()) == repr(EVERY_INPUT.to_json())
+
+
 def test_a_run_started_before_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = log_of(tmp_path, *EVENTS)
     kept = [e for e in EVENTS if not isinstance(e, Progress)]
