@@ -74,4 +74,6 @@ def test_the_defect_is_right_beside_its_trigger(id, logits, parameters):
 
 
 def test_every_defect_is_right_somewhere():
-    assert {row[0] for row in ELSEWHERE} == set(DEFECTS) - OF_MANY_CALLS
+    # what has a state is played in `test_zoo_of_states.py`, beside the class that it is made from
+    stateful = {id for id in DEFECTS if target_of(id).spec.stateful}
+    assert {row[0] for row in ELSEWHERE} == set(DEFECTS) - OF_MANY_CALLS - stateful
