@@ -82,7 +82,7 @@ def test_parameters_arrive_as_declared():
 
 @pytest.mark.parametrize(
     ("answer", "words"),
-    [(np.zeros((1, 3)), "shape"), ("text", "array"), (np.zeros(2), "shape"), (None, "shape")],
+    [(np.zeros((1, 3)), "shape"), ("text", "array"), (np.zeros(2), "shape"), (None, "returned None")],
 )
 def test_a_malformed_answer_is_an_outcome(answer, words):
     outcome = PlainTarget(lambda logits, top_k: answer, locator="x").run(case(top_k=1.0))
