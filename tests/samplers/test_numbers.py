@@ -56,6 +56,7 @@ def test_a_sum_over_a_large_vocabulary_keeps_its_digits():
 
 def test_a_sum_does_not_depend_on_the_order():
     x = np.exp(np.random.default_rng(1).normal(size=(1, 5000)) * 5).astype(np.float32)
+    x /= x.max()
     assert number(Wide(*(part[0] for part in total(weights(jnp.asarray(x)))))) == number(
         Wide(*(part[0] for part in total(weights(jnp.asarray(np.sort(x))))))
     )

@@ -13,6 +13,7 @@ from samplerfuzz.samplers.from_dialect import from_dialect
 from samplerfuzz.samplers.greedy import greedy
 from samplerfuzz.samplers.joint import joint
 from samplerfuzz.samplers.logit_bias import dense_bias
+from samplerfuzz.samplers.sample import sample
 from samplerfuzz.samplers.stage import Info, Stage, State
 from samplerfuzz.samplers.token_lists import dense_ids
 
@@ -35,6 +36,7 @@ __all__ = [
     "from_dialect",
     "greedy",
     "joint",
+    "sample",
 ]
 __all__ += list(TECHNIQUES)
 

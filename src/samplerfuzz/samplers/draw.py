@@ -19,12 +19,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from samplerfuzz.core.errors import ParameterError
-from samplerfuzz.samplers.mass import Weights, below_max, softmax_weights, total, units
+from samplerfuzz.samplers.keys import is_short
+from samplerfuzz.samplers.mass import Weights, below_max, block_totals, log_sum, mass_before, units, weights
+from samplerfuzz.samplers.rows import replaced
+from samplerfuzz.samplers.shortlist import pays, shortlist, taken
 from samplerfuzz.samplers.stage import Info
-from samplerfuzz.samplers.wide import Wide, add, at_least, fraction, share, subtract
+from samplerfuzz.samplers.tiles import BLOCK, TILE, count, tiled
+from samplerfuzz.samplers.wide import Wide, add, at_least, fraction, share, subtract, total
 
 NOTHING = -1
-_BLOCK = 256
 
 
 def draw(key: jax.Array, logits: Any) -> tuple[jax.Array, Info]:
@@ -45,7 +48,7 @@ def draw(key: jax.Array, logits: Any) -> tuple[jax.Array, Info]:
       Array([ 1, -1], dtype=int32)
     """
     z = _rows(logits)
-    return _choose(_uniform_bits(key, z.shape[0]), z, jnp.zeros(z.shape[0], bool), shape=jnp.shape(logits)[:-1])
+    return _choose(random_fractions(key, z.shape[0]), z, jnp.zeros(z.shape[0], bool), shape=jnp.shape(logits)[:-1])
 
 
 def draw_from_uniform(u: ArrayLike | tuple[ArrayLike, ArrayLike], logits: Any) -> tuple[jax.Array, Info]:
@@ -77,7 +80,7 @@ def draw_from_uniform(u: ArrayLike | tuple[ArrayLike, ArrayLike], logits: Any) -
 
 
 @partial(jax.jit, static_argnames="rows")
-def _uniform_bits(key: jax.Array, rows: int) -> Wide:
+def random_fractions(key: jax.Array, rows: int) -> Wide:
     """Return 64 random bits a row: from the key and the row number, or from a key a row."""
     one_key = key.ndim == (0 if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else 1)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(rows, dtype=jnp.uint32)) if one_key else key
@@ -105,47 +108,77 @@ def _rows(logits: Any) -> jax.Array:
 
 @partial(jax.jit, static_argnames="shape")
 def _choose(uniform: Wide, z: jax.Array, refused: jax.Array, *, shape: tuple[int, ...]) -> tuple[jax.Array, Info]:
-    """Return the token at the 64-bit fraction `uniform` of the total of each row."""
     empty = refused | jnp.any(jnp.isnan(z), axis=-1) | jnp.all(z == -jnp.inf, axis=-1)
-    gap = below_max(jnp.where(empty[:, None], 0.0, z))
-    w = softmax_weights(gap)
-    everything = total(w)
-    token = _first_beyond(w, share(uniform, everything))
-    drawn = jnp.take_along_axis(gap, token[:, None], axis=-1)[:, 0]
-    surprisal = jnp.where(empty, jnp.nan, _log_units(everything, w) - drawn)
+    full = jnp.where(empty[:, None], 0.0, z)
+    if pays(z.shape[-1]):
+        short = shortlist(z)
+        few = short.complete & (short.logits[:, 0] == -jnp.inf)
+        place, surprisal = choose(uniform, jnp.where(empty[:, None], 0.0, short.logits))
+        token, surprisal = replaced(
+            (taken(short.ids, place[:, None])[:, 0], surprisal), ~few & ~empty, lambda given: choose(*given), (uniform, full)
+        )
+    else:
+        token, surprisal = choose(uniform, full)
+    surprisal = jnp.where(empty, jnp.nan, surprisal)
     return jnp.where(empty, NOTHING, token).reshape(shape), {"surprisal": surprisal.reshape(shape)}
 
 
-def _first_beyond(w: Weights, target: Wide) -> jax.Array:
-    """Return the first index int32 [B] whose running sum exceeds `target`, a block at a time and then inside the block."""
-    rows, vocabulary = w.high.shape
-    blocks = -(-vocabulary // _BLOCK)
-    padding = ((0, 0), (0, blocks * _BLOCK - vocabulary))
-    high, low = (jnp.pad(part, padding).reshape(rows, blocks, _BLOCK) for part in (w.high, w.low))
-    zero = jnp.zeros((rows,), jnp.uint32)
-    block, before_high, before_low = _search(
-        jnp.sum(high, -1, dtype=jnp.uint32), jnp.sum(low, -1, dtype=jnp.uint32), zero, zero, target, w.low_bits
-    )
-    inner_high, inner_low = (jnp.take_along_axis(part, block[:, None, None], axis=1)[:, 0] for part in (high, low))
-    inside, _, _ = _search(inner_high, inner_low, before_high, before_low, target, w.low_bits)
-    return block * _BLOCK + inside
+def choose(uniform: Wide, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return the index int32 [B] at the 64-bit fraction `uniform` [B] of softmax(z) for z [B, V] with something to draw from, and its surprisal [B]."""
+    gap = below_max(z)
+    w = weights(jnp.exp(gap))
+    token, everything = (_found_at_once if is_short(gap) else _found_by_descent)(w, uniform)
+    drawn = jnp.take_along_axis(gap, token[:, None], axis=-1)[:, 0]
+    return token, log_sum(everything, w.exponent) - drawn
 
 
-def _search(
-    high: jax.Array, low: jax.Array, from_high: jax.Array, from_low: jax.Array, target: Wide, low_bits: int
-) -> tuple[jax.Array, ...]:
-    """Return the first index whose running sum exceeds `target`, and the sums before it."""
-    sum_high = jnp.cumsum(high, axis=-1, dtype=jnp.uint32) + from_high[:, None]
-    sum_low = jnp.cumsum(low, axis=-1, dtype=jnp.uint32) + from_low[:, None]
-    beyond = ~at_least(Wide(target.high[:, None], target.low[:, None]), units(sum_high, sum_low, low_bits))
-    index = jnp.argmax(beyond, axis=-1).astype(jnp.int32)
-    at = index[:, None]
-    before = [(jnp.take_along_axis(s - part, at, axis=-1))[:, 0] for s, part in ((sum_high, high), (sum_low, low))]
-    return index, *before
+def _found_at_once(w: Weights, uniform: Wide) -> tuple[jax.Array, Wide]:
+    """Return the token and the total, from all running sums."""
+    upto = add(mass_before(w), units(w.high, w.low))
+    everything = Wide(*(part[:, -1] for part in upto))
+    return _passed(upto, share(uniform, everything)), everything
 
 
-def _log_units(whole: Wide, w: Weights) -> jax.Array:
-    """Return ln of a sum of weights."""
-    value = whole.high.astype(jnp.float32) + whole.low.astype(jnp.float32) * jnp.float32(2.0**-32)
-    shift = (w.exponent - 31 - w.low_bits + 32).astype(jnp.float32)
-    return jnp.log(value) + shift * jnp.float32(0.6931471805599453)
+def _found_by_descent(w: Weights, uniform: Wide) -> tuple[jax.Array, Wide]:
+    """Return the token and the total, from the sums of blocks, of tiles of blocks and so on, from the top down."""
+    sums = [block_totals(w)]
+    while sums[-1].low.shape[-1] > TILE:
+        sums.append(total(_tiles_of(sums[-1])))
+    everything = total(sums[-1])
+    at, rest = _first_beyond(sums.pop(), share(uniform, everything))
+    while sums:
+        at, rest = _inside(at, _tiles_of(sums.pop()), rest)
+    block = units(*(jnp.take_along_axis(tiled(part, BLOCK, 0), at[:, None, None], axis=1)[:, 0] for part in (w.high, w.low)))
+    tile, rest = _first_beyond(total(_tiles_of(block)), rest)
+    inside, _ = _inside(tile, _tiles_of(block), rest)
+    return at * BLOCK + inside, everything
+
+
+def _tiles_of(sums: Wide) -> Wide:
+    return Wide(*(tiled(part, TILE, 0) for part in sums))
+
+
+def _inside(tile: jax.Array, children: Wide, target: Wide) -> tuple[jax.Array, Wide]:
+    """Return the first child of the tile [B] whose running sum exceeds `target`, and what is left of the target there."""
+    own = Wide(*(jnp.take_along_axis(part, tile[:, None, None], axis=1)[:, 0] for part in children))
+    index, rest = _first_beyond(own, target)
+    return tile * TILE + index, rest
+
+
+def _first_beyond(parts: Wide, target: Wide) -> tuple[jax.Array, Wide]:
+    """Return the first index int32 [B] of at most 32 whose running sum exceeds `target` [B], and the target less the sums before it."""
+    size = parts.low.shape[-1]
+    earlier = jnp.tril(jnp.ones((size, size), bool))[None]
+    upto = total(Wide(*(jnp.where(earlier, part[:, None, :], jnp.uint32(0)) for part in parts)))
+    passed = at_least(_column(target), upto)
+    before = total(Wide(*(jnp.where(passed, part, jnp.uint32(0)) for part in parts)))
+    return count(passed), subtract(target, before)
+
+
+def _passed(upto: Wide, target: Wide) -> jax.Array:
+    """Return how many running sums [B, n] do not exceed the target [B]."""
+    return count(at_least(_column(target), upto))
+
+
+def _column(a: Wide) -> Wide:
+    return Wide(a.high[:, None], a.low[:, None])

@@ -9,7 +9,7 @@ result are those of temperature. Neutral: r = 0 and T = 1. Domain: reals; γ < 0
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,8 @@ class Dynatemp(Stage):
     spread: Any
     exponent: Any
     temperature: Any
+
+    masked_is_deleted: ClassVar[bool] = True
 
     def process(self, z: jax.Array, state: State | None) -> tuple[jax.Array, Info]:
         """Measure the entropy, choose T' and divide."""

@@ -20,6 +20,10 @@ from samplerfuzz.samplers.stage import Filter, Info
 class Greedy(Filter):
     """The arg-max, alone."""
 
+    def rises(self, rows: int) -> jax.Array | None:
+        """Return all rows: all but the largest fall to −inf."""
+        return jnp.ones((rows, 1), bool) if self.min_tokens_to_keep is None else None
+
     def keep(self, z: jax.Array) -> tuple[jax.Array, Info]:
         """Keep the lowest id among the largest logits."""
         return arg_max_only(z) > -jnp.inf, {}

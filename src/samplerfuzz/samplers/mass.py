@@ -1,7 +1,7 @@
-"""Sums of probabilities that are exact: fixed point, so no order of summation and no batch shape changes them.
+"""Sums of probabilities that are exact: fixed point, so no order of summation, no batch and no part of the vocabulary left out as masked changes them.
 
-A float32 sum over a vocabulary is off by up to 1e-3, enough to move a top-p threshold. Here each weight is cut to a whole number
-of units of at most 2⁻⁴⁴ of the total at V = 262144 (finer below), and whole numbers are added. What is lost is below V·2⁻⁴⁴.
+A float32 sum over a vocabulary is off by up to 1e-3, enough to move a top-p threshold. Here each weight is a share of the largest of its row, cut to a
+whole number of units of 2⁻⁴⁵ of it, and whole numbers are added. A unit is at most 2⁻⁴⁵ of the total; what is lost of V weights is below V·2⁻⁴⁵.
 """
 
 from __future__ import annotations
@@ -12,30 +12,35 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from samplerfuzz.samplers.wide import Wide
+from samplerfuzz.samplers import tiles, wide
+from samplerfuzz.samplers.keys import is_short, totals_above, totals_before
+from samplerfuzz.samplers.wide import Wide, add, subtract
 
-_HIGH_BITS = 31
+HIGH_BITS, LOW_BITS = 22, 23
+_ROOM = 19  # 2¹⁹ weights of 2⁴⁵ units fill 64 bits
 
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """Nonnegative numbers as whole multiples of 2^(exponent − 31 − low_bits)."""
+    """Numbers from 0 to 1 as whole multiples of 2^(exponent − 45)."""
 
-    high: jax.Array  # [B, V] uint32
-    low: jax.Array  # [B, V] uint32, below 2^low_bits
-    exponent: jax.Array  # [B] int32: the sum is at most 2^exponent
-    low_bits: int
+    high: jax.Array  # [B, V] uint32, at most 2²²: multiples of 2²³ units
+    low: jax.Array  # [B, V] uint32, below 2²³
+    exponent: int  # 0 for any vocabulary below 2¹⁹
+
+    def where(self, selected: jax.Array) -> Weights:
+        """Return the weights with 0 for all but the `selected`, bool of a shape that broadcasts."""
+        zero = jnp.uint32(0)
+        return Weights(high=jnp.where(selected, self.high, zero), low=jnp.where(selected, self.low, zero), exponent=self.exponent)
 
 
 def weights(x: jax.Array) -> Weights:
-    """Cut the nonnegative finite float32 `x` [B, V] to fixed point, scaled by a power of two to the sum of its row."""
-    rough = jnp.maximum(jnp.sum(x, axis=-1) * jnp.float32(1.02), jnp.float32(2.0**-80))
-    exponent = (lax.bitcast_convert_type(rough, jnp.int32) >> 23) - 126
-    low_bits = min(24, 32 - x.shape[-1].bit_length())
-    scaled = x * _power_of_two(_HIGH_BITS - exponent)[:, None]
-    whole = scaled.astype(jnp.int32)  # fits: the sum is below 2³¹/1.02; signed, because few processors convert to unsigned
-    rest = (scaled - whole.astype(jnp.float32)) * jnp.float32(2.0**low_bits)
-    return Weights(high=whole.astype(jnp.uint32), low=rest.astype(jnp.int32).astype(jnp.uint32), exponent=exponent, low_bits=low_bits)
+    """Cut float32 `x` [B, V] between 0 and 1 to fixed point."""
+    exponent = max(0, x.shape[-1].bit_length() - _ROOM)
+    scaled = x * jnp.float32(2.0 ** (HIGH_BITS - exponent))
+    whole = scaled.astype(jnp.int32)  # signed, because few processors convert to unsigned
+    rest = (scaled - whole.astype(jnp.float32)) * jnp.float32(2.0**LOW_BITS)
+    return Weights(high=whole.astype(jnp.uint32), low=rest.astype(jnp.int32).astype(jnp.uint32), exponent=exponent)
 
 
 def softmax_weights(z: jax.Array) -> Weights:
@@ -70,34 +75,77 @@ def ratio(a: jax.Array, b: jax.Array) -> jax.Array:
     return (a * scale) / (b * scale)
 
 
-def total(w: Weights, selected: jax.Array | None = None) -> Wide:
-    """Return the sum over the `selected` [B, V] entries (all when None), in units, [B]."""
-    zero = jnp.uint32(0)
-    high = w.high if selected is None else jnp.where(selected, w.high, zero)
-    low = w.low if selected is None else jnp.where(selected, w.low, zero)
-    return units(jnp.sum(high, axis=-1, dtype=jnp.uint32), jnp.sum(low, axis=-1, dtype=jnp.uint32), w.low_bits)
+def total(w: Weights) -> Wide:
+    """Return the sum along the last axis, in units."""
+    lanes = units(*_in_lanes(w))
+    return wide.total(Wide(*(part.reshape(*part.shape[:-2], -1) for part in lanes)))
 
 
-def units(high: jax.Array, low: jax.Array, low_bits: int) -> Wide:
-    """Return high·2^low_bits + low, where `low` may hold more than low_bits bits."""
-    high = high + (low >> low_bits)
-    low = low & jnp.uint32((1 << low_bits) - 1)
-    return Wide(high >> (32 - low_bits), (high << low_bits) | low)
+def block_totals(w: Weights) -> Wide:
+    """Return the sums of blocks of 256 weights each along the last axis, in units."""
+    return units(*(jnp.sum(part, axis=-1, dtype=jnp.uint32) for part in _in_lanes(w)))
+
+
+def _in_lanes(w: Weights) -> tuple[jax.Array, jax.Array]:
+    def add_up(x: jax.Array, axis: int) -> jax.Array:
+        return jnp.sum(x, axis=axis, dtype=jnp.uint32)
+
+    return tiles.in_lanes(add_up, w.high, 0), tiles.in_lanes(add_up, w.low, 0)
+
+
+def mass_above(keys: jax.Array, w: Weights) -> Wide:
+    """Return for each key uint32 [B, V] of a short row the sum of the weights of larger keys, in units [B, V]."""
+    return _added(totals_above(keys, w.high), totals_above(keys, w.low))
+
+
+def mass_before(w: Weights) -> Wide:
+    """Return for each weight the sum of those before it, in units [B, V]."""
+    if is_short(w.low):
+        return _added(totals_before(w.high), totals_before(w.low))
+    own = units(w.high, w.low)
+    return subtract(lax.associative_scan(add, own, axis=-1), own)
+
+
+def _added(highs: list[jax.Array], lows: list[jax.Array]) -> Wide:
+    sums = Wide(jnp.zeros_like(highs[0]), jnp.zeros_like(lows[0]))
+    for high, low in zip(highs, lows, strict=True):
+        sums = add(sums, units(high, low))
+    return sums
+
+
+def units(high: jax.Array, low: jax.Array) -> Wide:
+    """Return high·2²³ + low."""
+    return add(Wide(high >> (32 - LOW_BITS), high << LOW_BITS), Wide(jnp.zeros_like(low), low))
+
+
+def share_of_max(whole: Wide, exponent: int) -> jax.Array:
+    """Return a number of units as float32: 1 is the largest weight."""
+    scale = jnp.float32(2.0 ** (exponent - HIGH_BITS - LOW_BITS))
+    return whole.high.astype(jnp.float32) * (scale * jnp.float32(2.0**32)) + whole.low.astype(jnp.float32) * scale
 
 
 def row_sum(x: jax.Array) -> jax.Array:
-    """Return the sum of each row of the nonnegative float32 `x` [B, V], right to the last bits of float32 at any V.
+    """Return the sum of each row of the nonnegative finite float32 `x` [B, V], right to the last bits of float32 at any V.
 
     Example:
       >>> import jax.numpy as jnp
       >>> row_sum(jnp.full((1, 1000), 0.125))
       Array([125.], dtype=float32)
     """
+    top = jnp.maximum(jnp.max(x, axis=-1), jnp.float32(2.0**-80))
+    exponent = (lax.bitcast_convert_type(top, jnp.int32) >> 23) - 126
+    return unit_sum(x * _power_of_two(-exponent)[:, None]) * _power_of_two(exponent)
+
+
+def unit_sum(x: jax.Array) -> jax.Array:
+    """Return the sum of each row of the float32 `x` [B, V] from 0 to 1, right to V·2⁻⁴⁵ and the last bits of float32."""
     w = weights(x)
-    whole = total(w)
-    shift = w.exponent - _HIGH_BITS - w.low_bits
-    small = whole.low.astype(jnp.float32) * _power_of_two(shift)
-    return whole.high.astype(jnp.float32) * _power_of_two(shift + 32) + small
+    return share_of_max(total(w), w.exponent)
+
+
+def log_sum(whole: Wide, exponent: int) -> jax.Array:
+    """Return ln of a number of units: 0 is the largest weight."""
+    return jnp.log(share_of_max(whole, exponent))
 
 
 def _power_of_two(exponent: jax.Array) -> jax.Array:

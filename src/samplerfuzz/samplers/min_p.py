@@ -17,17 +17,21 @@ from numpy.typing import ArrayLike
 from samplerfuzz.samplers.mass import below_max
 from samplerfuzz.samplers.parameter import column, real
 from samplerfuzz.samplers.pytree import pytree
-from samplerfuzz.samplers.stage import Filter, Info
+from samplerfuzz.samplers.stage import Cut, Info
 
 
 @pytree
 @dataclass(frozen=True)
-class MinP(Filter):
+class MinP(Cut):
     """p_i ≥ a·max p."""
 
     a: Any
 
-    def keep(self, z: jax.Array) -> tuple[jax.Array, Info]:
+    def neutral(self, rows: int, vocabulary: int) -> jax.Array:
+        """Return where no share is asked for."""
+        return column("min_p", self.a, rows) <= 0
+
+    def select(self, z: jax.Array, measured: None) -> tuple[jax.Array, Info]:
         """Compare with the maximum in logits, where nothing underflows."""
         a = column("min_p", self.a, z.shape[0])
         cut = jnp.where(a > 0, jnp.log(jnp.clip(a, jnp.finfo(jnp.float32).tiny, 1.0)), -jnp.inf)

@@ -9,7 +9,7 @@ is not alike; koboldcpp has it right after. No token is removed; a masked token 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,8 @@ class Smoothing(Stage):
 
     factor: Any
     curve: Any
+
+    masked_is_deleted: ClassVar[bool] = True
 
     def process(self, z: jax.Array, state: State | None) -> tuple[jax.Array, Info]:
         """Bend, in an order of multiplication in which no infinity meets a zero."""

@@ -16,9 +16,12 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from samplerfuzz.core.errors import ParameterError
+from samplerfuzz.samplers import tiles
 from samplerfuzz.samplers.keys import largest_threshold, sortable
 from samplerfuzz.samplers.parameter import column, integer, whole
 from samplerfuzz.samplers.pytree import pytree
+from samplerfuzz.samplers.rows import replaced
+from samplerfuzz.samplers.shortlist import pays, shortlist
 
 Info = dict[str, jax.Array]
 _LARGEST = 3.4028234663852886e38
@@ -54,9 +57,29 @@ class Stage(abc.ABC):
     """One technique with its parameters. Call it: `logits, state, info = stage(logits, state)`.
 
     A stage that remembers more than tokens has a `memory_name`, under which `State.memory` keeps what `begin` and `accept` return.
+
+    Attributes:
+      masked_is_deleted: whether masking a token is deleting it, and neither ids nor a state are read. Such a stage can be run on the few tokens that an
+        earlier one left (module shortlist).
     """
 
     memory_name: ClassVar[str] = ""
+    masked_is_deleted: ClassVar[bool] = False
+
+    def rises(self, rows: int) -> jax.Array | None:
+        """Return in which rows bool [B, 1] the result never falls as the logit rises, and depends on that logit and the row's largest alone.
+
+        None: in no row, whatever the parameters.
+        """
+        return None
+
+    def neutral(self, rows: int, vocabulary: int) -> jax.Array | None:
+        """Return in which rows bool [B, 1] the parameters change nothing whatever the logits; None: in no row, as far as is known."""
+        return None
+
+    def per_row(self, rows: int) -> Self:
+        """Return the stage with one value a row of every parameter, so that some of its rows can be taken."""
+        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (rows,)), self)
 
     def begin(self, rows: int) -> Any:
         """Return the memory of `rows` rows that have seen nothing: a pytree of float32 [B]."""
@@ -108,6 +131,8 @@ class Filter(Stage):
     included. None, and m ≤ 1 where the filter never leaves nothing, changes nothing.
     """
 
+    masked_is_deleted: ClassVar[bool] = True
+
     min_tokens_to_keep: Any = field(default=None, kw_only=True)
 
     @abc.abstractmethod
@@ -121,8 +146,15 @@ class Filter(Stage):
     def spare(self, z: jax.Array, kept: jax.Array, count: jax.Array) -> jax.Array:
         """Return `kept` [B, V] and what else stays so that `count` int32 [B, 1] are left."""
         keys = self.ranking(z)
-        threshold = largest_threshold(lambda t: jnp.sum(keys >= t, axis=-1, dtype=jnp.int32) >= count[:, 0], count[:, 0] > 1)
+        threshold = largest_threshold(lambda t: tiles.count(keys >= t) >= count[:, 0], count[:, 0] > 1)
         return kept | ((count > 1) & (keys >= threshold))
+
+    @final
+    def spared(self, z: jax.Array, kept: jax.Array) -> jax.Array:
+        """Return `kept` [B, V] and what `min_tokens_to_keep` adds to it."""
+        if self.min_tokens_to_keep is None:
+            return kept
+        return self.spare(z, kept, whole(column("min_tokens_to_keep", self.min_tokens_to_keep, z.shape[0])))
 
     @final
     def keeping(self, min_tokens_to_keep: ArrayLike) -> Self:
@@ -133,9 +165,47 @@ class Filter(Stage):
     def process(self, z: jax.Array, state: State | None) -> tuple[jax.Array, Info]:
         """Mask what `keep` does not keep and `min_tokens_to_keep` does not spare."""
         kept, info = self.keep(z)
-        if self.min_tokens_to_keep is not None:
-            kept = self.spare(z, kept, whole(column("min_tokens_to_keep", self.min_tokens_to_keep, z.shape[0])))
-        return jnp.where(kept, z, -jnp.inf), info
+        return jnp.where(self.spared(z, kept), z, -jnp.inf), info
+
+
+class Cut(Filter):
+    """A filter that removes the low end of a row: of two tokens that are not equal it never keeps the lower alone.
+
+    What it has to know of the row as a whole is measured first, so that where the cut lies can be found among the largest tokens alone.
+    """
+
+    @property
+    def keeps_ties(self) -> bool:
+        """Whether equal tokens stay together."""
+        return True
+
+    def measure(self, z: jax.Array) -> Any:
+        """Return what `select` has to know of the whole row besides its largest tokens: a pytree of [B, ...], or None."""
+        return None
+
+    @abc.abstractmethod
+    def select(self, z: jax.Array, measured: Any) -> tuple[jax.Array, Info]:
+        """Return which tokens stay, bool [B, V], and the diagnostics; right for any set of largest tokens of a row that holds more than those that stay."""
+
+    @final
+    def keep(self, z: jax.Array) -> tuple[jax.Array, Info]:
+        """Cut the rows, where possible at the level found on their shortlists."""
+        measured = self.measure(z)
+        rows, vocabulary = z.shape
+        if not (self.keeps_ties and pays(vocabulary)):
+            return self.select(z, measured)
+        short = shortlist(z)
+        listed, info = self.select(short.logits, measured)
+        level = jnp.min(jnp.where(listed, sortable(short.logits), sortable(jnp.float32(jnp.inf))), axis=-1, keepdims=True)
+        off = jnp.zeros((rows, 1), bool) if (neutral := self.neutral(rows, vocabulary)) is None else neutral
+        found = off | (sortable(z) >= level), info
+        sure = off[:, 0] | (short.complete & (~listed[:, 0] | (short.logits[:, 0] == -jnp.inf)))
+        return replaced(found, ~sure, lambda given: given[0].select(*given[1:]), (self.per_row(rows), z, measured))
+
+
+def least(z: jax.Array, kept: jax.Array) -> jax.Array:
+    """Return the least kept logit of each row [B]; +inf of none."""
+    return jnp.min(jnp.where(kept, z, jnp.inf), axis=-1)
 
 
 def finite(shifted: jax.Array, z: jax.Array) -> jax.Array:
@@ -155,7 +225,7 @@ def in_dtype(out: jax.Array, dtype: Any) -> jax.Array:
 @jax.jit
 def _applied(stage: Stage, given: jax.Array, state: State | None) -> tuple[jax.Array, State | None, Info]:
     raw = given.astype(jnp.float32).reshape(-1, given.shape[-1])
-    refused = jnp.any(jnp.isnan(raw), axis=-1, keepdims=True) | _poisoned(stage, raw.shape[0])
+    refused = jnp.any(jnp.isnan(raw), axis=-1, keepdims=True) | poisoned(stage, raw.shape[0])
     z = jnp.where(refused, 0.0, raw)
     out, info = stage.process(z, state)
     out = jnp.where(z == -jnp.inf, -jnp.inf, out)
@@ -165,11 +235,11 @@ def _applied(stage: Stage, given: jax.Array, state: State | None) -> tuple[jax.A
     return out.reshape(given.shape), state, {name: value.reshape(lead + value.shape[1:]) for name, value in {**info, "kept": kept}.items()}
 
 
-def _poisoned(stage: Stage, rows: int) -> jax.Array:
+def poisoned(stage: Any, rows: int) -> jax.Array:
     """Return which rows [B, 1] have a NaN among their parameters."""
-    poisoned = jnp.zeros((rows, 1), bool)
+    found = jnp.zeros((rows, 1), bool)
     for leaf in map(jnp.asarray, jax.tree_util.tree_leaves(stage)):
         if jnp.issubdtype(leaf.dtype, jnp.floating):
             nan = jnp.isnan(leaf)
-            poisoned |= jnp.any(nan, axis=-1, keepdims=True) if nan.ndim == 2 else column(type(stage).__name__, nan, rows)
-    return poisoned
+            found |= jnp.any(nan, axis=-1, keepdims=True) if nan.ndim == 2 else column(type(stage).__name__, nan, rows)
+    return found

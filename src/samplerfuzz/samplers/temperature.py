@@ -15,10 +15,11 @@ Source: Boltzmann distribution; negative T after J. Kauffman 2023.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from numpy.typing import ArrayLike
 
@@ -29,6 +30,7 @@ from samplerfuzz.samplers.pytree import pytree
 from samplerfuzz.samplers.stage import Info, Stage, State
 
 _LEAST_NORMAL_BITS = 0x00800000
+_NEGATIVE_ZERO = np.uint32(0x80000000)
 
 
 @pytree
@@ -37,6 +39,13 @@ class Temperature(Stage):
     """z/T."""
 
     value: Any
+
+    masked_is_deleted: ClassVar[bool] = True
+
+    def rises(self, rows: int) -> jax.Array:
+        """Return where T is not below zero; at 0 all but the largest fall to −inf."""
+        bits = lax.bitcast_convert_type(column("temperature", self.value, rows), jnp.uint32)
+        return bits <= _NEGATIVE_ZERO  # by bits: a subnormal T is smaller than 0 or larger, not equal to it
 
     def process(self, z: jax.Array, state: State | None) -> tuple[jax.Array, Info]:
         """Divide, whatever the sign; see the module."""

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from samplerfuzz.core.errors import ParameterError
-from samplerfuzz.samplers.mass import Weights, units
-from samplerfuzz.samplers.wide import Wide, at_least
+from samplerfuzz.samplers.mass import Weights, mass_before, total
+from samplerfuzz.samplers.wide import Wide, add, at_least
 
 TIES = ("all", "low", "high")
 
@@ -31,14 +31,15 @@ def first_of(tied: jax.Array, room: jax.Array, ties: str) -> jax.Array:
 
 def until(tied: jax.Array, above: jax.Array, w: Weights, wanted: Wide, ties: str) -> jax.Array:
     """Return those of the `tied` tokens [B, V] before which, `above` [B, V] counted, the weights do not reach `wanted` [B] yet, bool."""
-    zero = jnp.uint32(0)
-    high, low = (_from_first(jnp.where(tied, part, zero), ties) for part in (w.high, w.low))
-    before_high, before_low = (jnp.cumsum(part, axis=-1, dtype=jnp.uint32) - part for part in (high, low))
-    base_high, base_low = (jnp.sum(jnp.where(above, part, zero), axis=-1, keepdims=True, dtype=jnp.uint32) for part in (w.high, w.low))
-    before = units(before_high + base_high, before_low + base_low, w.low_bits)
-    reached = at_least(before, Wide(wanted.high[:, None], wanted.low[:, None]))
+    first = Weights(high=_from_first(w.high, ties), low=_from_first(w.low, ties), exponent=w.exponent).where(_from_first(tied, ties))
+    before = add(mass_before(first), _column(total(w.where(above))))
+    reached = at_least(before, _column(wanted))
     return tied & ~_from_first(reached, ties)
 
 
 def _from_first(x: jax.Array, ties: str) -> jax.Array:
     return x if ties == "low" else jnp.flip(x, axis=-1)
+
+
+def _column(a: Wide) -> Wide:
+    return Wide(a.high[:, None], a.low[:, None])

@@ -12,38 +12,50 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from numpy.typing import ArrayLike
 
-from samplerfuzz.samplers.keys import largest_threshold, sortable, value
+from samplerfuzz.samplers.keys import is_short, largest_threshold, sortable
 from samplerfuzz.samplers.parameter import column, integer, whole
 from samplerfuzz.samplers.pytree import pytree, static
-from samplerfuzz.samplers.stage import Filter, Info
+from samplerfuzz.samplers.stage import Cut, Info, least
 from samplerfuzz.samplers.ties import TIES, first_of, option
+from samplerfuzz.samplers.tiles import count
 
 
 @pytree
 @dataclass(frozen=True)
-class TopK(Filter):
+class TopK(Cut):
     """z_i ≥ the k-th largest."""
 
     k: Any
     ties: str = static("all")
 
-    def keep(self, z: jax.Array) -> tuple[jax.Array, Info]:
-        """Find the k-th largest logit by counting."""
+    @property
+    def keeps_ties(self) -> bool:
+        """Whether equal tokens stay together."""
+        return self.ties == "all"
+
+    def neutral(self, rows: int, vocabulary: int) -> jax.Array:
+        """Return where there is nothing to cut: no limit, or one that V does not reach."""
+        k = whole(column("top_k", self.k, rows))
+        return (k <= 0) | (k >= vocabulary)
+
+    def select(self, z: jax.Array, measured: None) -> tuple[jax.Array, Info]:
+        """Find the k-th largest logit by counting, or in a short row by sorting."""
         k = whole(column("top_k", self.k, z.shape[0]))
-        off = (k <= 0) | (k >= z.shape[-1])
+        off = self.neutral(*z.shape)
         keys = sortable(z)
-
-        def enough(threshold: jax.Array) -> jax.Array:
-            return jnp.sum(keys >= threshold, axis=-1, dtype=jnp.int32) >= k[:, 0]
-
-        threshold = largest_threshold(enough, ~off[:, 0])
+        if is_short(keys):
+            threshold = jnp.take_along_axis(lax.sort(keys, is_stable=False), jnp.clip(z.shape[-1] - k, 0, z.shape[-1] - 1), axis=-1)
+        else:
+            threshold = largest_threshold(lambda t: count(keys >= t) >= k[:, 0], ~off[:, 0])
         kept = keys >= threshold
-        if self.ties != "all":
+        if not self.keeps_ties:
             above = keys > threshold
-            kept = above | first_of(keys == threshold, k - jnp.sum(above, axis=-1, keepdims=True, dtype=jnp.int32), self.ties)
-        return off | kept, {"threshold": jnp.where(off, -jnp.inf, value(threshold))[:, 0]}
+            kept = above | first_of(keys == threshold, k - count(above)[:, None], self.ties)
+        kept |= off
+        return kept, {"threshold": jnp.where(off[:, 0], -jnp.inf, least(z, kept))}
 
 
 def top_k(top_k: ArrayLike, *, ties: str = "all") -> TopK:

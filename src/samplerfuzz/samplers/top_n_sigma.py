@@ -9,49 +9,72 @@ Off (neutral): n ≤ 0. Domain: reals. In a row with +inf logits these alone sta
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
-from samplerfuzz.samplers.mass import half_difference, ratio, row_sum
+from samplerfuzz.samplers.mass import half_difference, ratio, unit_sum
 from samplerfuzz.samplers.parameter import column, real
 from samplerfuzz.samplers.pytree import pytree, static
-from samplerfuzz.samplers.stage import Filter, Info
+from samplerfuzz.samplers.stage import Cut, Info
 from samplerfuzz.samplers.ties import option
+from samplerfuzz.samplers.tiles import count
 
 SIGMAS = ("population", "bessel")
 
 
 @pytree
 @dataclass(frozen=True)
-class TopNSigma(Filter):
+class TopNSigma(Cut):
     """z_i ≥ max z − n·σ."""
 
     n: Any
     sigma: str = static("population")
 
-    def keep(self, z: jax.Array) -> tuple[jax.Array, Info]:
+    def neutral(self, rows: int, vocabulary: int) -> jax.Array:
+        """Return where no deviation is asked for."""
+        return column("top_n_sigma", self.n, rows) <= 0
+
+    def measure(self, z: jax.Array) -> Spread:
         """Measure in units of the range, where neither the range nor a square overflows."""
-        n = column("top_n_sigma", self.n, z.shape[0])
         allowed = z > -jnp.inf
-        top = jnp.max(z, axis=-1, keepdims=True)
-        half_gap = jnp.where(z == top, 0.0, half_difference(top, z))
+        half_gap = half_below_max(z)
         half_range = jnp.max(jnp.where(allowed, half_gap, 0.0), axis=-1, keepdims=True)
         unit = jnp.where((half_range > 0) & (half_range < jnp.inf), half_range, 1.0)
         depth = ratio(half_gap, unit)
         sigma = standard_deviation(jnp.where(allowed & (depth < jnp.inf), depth, 0.0), allowed, self.sigma)
-        reach = jnp.where((sigma > 0) & (half_range < jnp.inf), n * sigma, 0.0)
-        return (n <= 0) | (depth <= reach), {"sigma": (2.0 * sigma * unit)[:, 0]}
+        return Spread(unit=unit, sigma=sigma, bounded=half_range < jnp.inf)
+
+    def select(self, z: jax.Array, measured: Spread) -> tuple[jax.Array, Info]:
+        """Compare depths below the maximum."""
+        n = column("top_n_sigma", self.n, z.shape[0])
+        depth = ratio(half_below_max(z), measured.unit)
+        reach = jnp.where((measured.sigma > 0) & measured.bounded, n * measured.sigma, 0.0)
+        return self.neutral(*z.shape) | (depth <= reach), {"sigma": (2.0 * measured.sigma * measured.unit)[:, 0]}
+
+
+class Spread(NamedTuple):
+    """The standard deviation of a row."""
+
+    unit: jax.Array  # [B, 1] half the range, or 1
+    sigma: jax.Array  # [B, 1] in units
+    bounded: jax.Array  # [B, 1] bool: no allowed logit is +inf beside a smaller one
+
+
+def half_below_max(z: jax.Array) -> jax.Array:
+    """Return half of what each logit lies below the largest."""
+    top = jnp.max(z, axis=-1, keepdims=True)
+    return jnp.where(z == top, 0.0, half_difference(top, z))
 
 
 def standard_deviation(x: jax.Array, allowed: jax.Array, sigma: str) -> jax.Array:
     """Return the standard deviation [B, 1] of the allowed entries of x [B, V] in [0, 1]; 0 of none, and of one."""
-    count = jnp.maximum(jnp.sum(allowed, axis=-1, keepdims=True, dtype=jnp.float32), 1.0)
-    mean = row_sum(jnp.where(allowed, x, 0.0))[:, None] / count
-    freedom = count if sigma == "population" else jnp.maximum(count - 1.0, 1.0)
-    return jnp.sqrt(row_sum(jnp.where(allowed, jnp.square(x - mean), 0.0))[:, None] / freedom)
+    number = jnp.maximum(count(allowed), 1).astype(jnp.float32)[:, None]
+    mean = unit_sum(jnp.where(allowed, x, 0.0))[:, None] / number
+    freedom = number if sigma == "population" else jnp.maximum(number - 1.0, 1.0)
+    return jnp.sqrt(unit_sum(jnp.where(allowed, jnp.square(x - mean), 0.0))[:, None] / freedom)
 
 
 def top_n_sigma(top_n_sigma: ArrayLike, *, sigma: str = "population") -> TopNSigma:

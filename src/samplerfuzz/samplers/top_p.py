@@ -4,7 +4,7 @@ Kept: from the largest probability down until the sum is ≥ p, or > p as `cross
 that ties with it, unless `ties` cuts them. The probabilities are those of the logits that arrive: after temperature when it stands before, renormalised over what earlier stages left.
 Never empty: p ≤ 0 keeps the arg-max and its ties, and so does any p that the arg-max alone reaches. Off (neutral): p ≥ 1. Domain: reals.
 
-The sum is exact to V·2⁻⁴⁴ (module mass), far inside the 3e-6 by which float32 sums have been seen to move this threshold.
+The sum is exact to V·2⁻⁴⁵ (module mass), far inside the 3e-6 by which float32 sums have been seen to move this threshold.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import jax.numpy as jnp
 from jax import lax
 from numpy.typing import ArrayLike
 
-from samplerfuzz.samplers.keys import largest_threshold, sortable, value
-from samplerfuzz.samplers.mass import Weights, softmax_weights, total
+from samplerfuzz.samplers.keys import is_short, largest_threshold, sortable
+from samplerfuzz.samplers.mass import Weights, mass_above, softmax_weights, total
 from samplerfuzz.samplers.parameter import column, real
 from samplerfuzz.samplers.pytree import pytree, static
-from samplerfuzz.samplers.stage import Filter, Info
+from samplerfuzz.samplers.stage import Cut, Info, least
 from samplerfuzz.samplers.ties import TIES, first_of, option, until
 from samplerfuzz.samplers.wide import Wide, add, at_least, fraction, share
 
@@ -30,52 +30,63 @@ CROSSINGS = ("reached", "exceeded")
 
 @pytree
 @dataclass(frozen=True)
-class TopP(Filter):
+class TopP(Cut):
     """The smallest set of mass ≥ p."""
 
     p: Any
     crossing: str = static("reached")
     ties: str = static("all")
 
-    def keep(self, z: jax.Array) -> tuple[jax.Array, Info]:
-        """Find the largest logit threshold above which there is enough mass."""
+    @property
+    def keeps_ties(self) -> bool:
+        """Whether equal tokens stay together."""
+        return self.ties == "all"
+
+    def neutral(self, rows: int, vocabulary: int) -> jax.Array:
+        """Return where everything is wanted."""
+        return column("top_p", self.p, rows) >= 1.0
+
+    def measure(self, z: jax.Array) -> Wide:
+        """Return the mass that is wanted, in units."""
         p = column("top_p", self.p, z.shape[0])
-        keys = sortable(z)
-        threshold = reaching(z, keys, p, self.crossing)
-        kept = prefix(z, keys, p, threshold, self.crossing, self.ties)
-        return (p >= 1.0) | kept, {"threshold": jnp.where(p >= 1.0, -jnp.inf, value(threshold))[:, 0]}
+        nothing = jnp.zeros(z.shape[:1], jnp.uint32)
+        return lax.cond(jnp.any(p < 1.0), lambda: share_wanted(softmax_weights(z), p, self.crossing), lambda: Wide(nothing, nothing))
+
+    def select(self, z: jax.Array, measured: Wide) -> tuple[jax.Array, Info]:
+        """Find the largest logit threshold above which there is enough mass."""
+        off = self.neutral(*z.shape)
+        kept = off | prefix(z, sortable(z), measured, ~off[:, 0], self.ties)
+        return kept, {"threshold": jnp.where(off[:, 0], -jnp.inf, least(z, kept))}
 
 
-def prefix(z: jax.Array, keys: jax.Array, p: jax.Array, threshold: jax.Array, crossing: str, ties: str) -> jax.Array:
-    """Return what lies above the threshold, bool [B, V], and of the tokens at it those that `ties` lets stay."""
-    if ties == "all":
-        return keys >= threshold
-    w = softmax_weights(z)
-    above, tied = keys > threshold, keys == threshold
-    first = ~jnp.any(above, axis=-1, keepdims=True) & first_of(tied, jnp.ones_like(p, jnp.int32), ties)
-    return above | first | until(tied, above, w, _wanted(w, p, crossing), ties)
+def share_wanted(w: Weights, p: jax.Array, crossing: str) -> Wide:
+    """Return the least sum [B] in units that is enough: the share p [B, 1] cut to [0, 1), or the next larger one when it has to be exceeded; not nothing."""
+    part = share(fraction(jnp.clip(p[:, 0], 0.0, jnp.float32(1.0 - 2.0**-24))), total(w))
+    if crossing == "exceeded":
+        return add(part, Wide(jnp.uint32(0), jnp.uint32(1)))
+    return Wide(part.high, jnp.where(part.high == 0, jnp.maximum(part.low, 1), part.low))
 
 
-def _wanted(w: Weights, p: jax.Array, crossing: str) -> Wide:
-    """Return the least sum [B] that is enough: the share p [B, 1], or the next larger one when it has to be exceeded."""
-    wanted = share(fraction(jnp.clip(p[:, 0], 0.0, jnp.float32(1.0 - 2.0**-24))), total(w))
-    return wanted if crossing == "reached" else add(wanted, Wide(jnp.uint32(0), jnp.uint32(1)))
+def prefix(z: jax.Array, keys: jax.Array, wanted: Wide, active: jax.Array, ties: str) -> jax.Array:
+    """Return the tokens bool [B, V] of the largest keys uint32 [B, V] whose softmax(z) sums to the `wanted` units [B], and of the last ones those that `ties` lets stay.
 
-
-def reaching(z: jax.Array, keys: jax.Array, p: jax.Array, crossing: str = "reached") -> jax.Array:
-    """Return the largest threshold uint32 [B, 1] on `keys` whose set has the share p [B, 1] of softmax(z); at most the largest key.
-
-    Where p ≥ 1 the threshold means nothing, and when all rows have that nothing is computed.
+    Of rows that are not `active` [B] nobody will use the answer. When none is active nothing is computed.
     """
-    on = (p < 1.0)[:, 0]
 
     def search() -> jax.Array:
         w = softmax_weights(z)
-        wanted = _wanted(w, p, crossing)
-        threshold = largest_threshold(lambda t: at_least(total(w, keys >= t), wanted), on)
-        return jnp.minimum(threshold, jnp.max(keys, axis=-1, keepdims=True))
+        if is_short(keys):
+            enough = ~at_least(mass_above(keys, w), Wide(wanted.high[:, None], wanted.low[:, None]))
+            threshold = jnp.min(jnp.where(enough, keys, jnp.uint32(0xFFFFFFFF)), axis=-1, keepdims=True)
+        else:
+            threshold = largest_threshold(lambda t: at_least(total(w.where(keys >= t)), wanted), active)
+        if ties == "all":
+            return keys >= threshold
+        above, tied = keys > threshold, keys == threshold
+        first = ~jnp.any(above, axis=-1, keepdims=True) & first_of(tied, jnp.ones((z.shape[0], 1), jnp.int32), ties)
+        return above | first | until(tied, above, w, wanted, ties)
 
-    return lax.cond(jnp.any(on), search, lambda: jnp.zeros(p.shape, jnp.uint32))
+    return lax.cond(jnp.any(active), search, lambda: jnp.ones(keys.shape, bool))
 
 
 def top_p(top_p: ArrayLike, *, crossing: str = "reached", ties: str = "all") -> TopP:

@@ -15,12 +15,13 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from samplerfuzz.samplers.keys import sortable
+from samplerfuzz.samplers.mass import softmax_weights
 from samplerfuzz.samplers.parameter import column, real
 from samplerfuzz.samplers.probability import information
 from samplerfuzz.samplers.pytree import pytree, static
 from samplerfuzz.samplers.stage import Filter, Info
 from samplerfuzz.samplers.ties import TIES, option
-from samplerfuzz.samplers.top_p import CROSSINGS, prefix, reaching
+from samplerfuzz.samplers.top_p import CROSSINGS, prefix, share_wanted
 
 
 @pytree
@@ -32,12 +33,15 @@ class TypicalP(Filter):
     crossing: str = static("reached")
     ties: str = static("all")
 
+    def neutral(self, rows: int, vocabulary: int) -> jax.Array:
+        """Return where everything is wanted."""
+        return column("typical_p", self.tau, rows) >= 1.0
+
     def keep(self, z: jax.Array) -> tuple[jax.Array, Info]:
         """Search the threshold on the score as top-p searches it on the logit."""
         tau = column("typical_p", self.tau, z.shape[0])
-        nearness = self.ranking(z)
-        threshold = reaching(z, nearness, tau, self.crossing)
-        kept = prefix(z, nearness, tau, threshold, self.crossing, self.ties)
+        wanted = share_wanted(softmax_weights(z), tau, self.crossing)
+        kept = prefix(z, self.ranking(z), wanted, (tau < 1.0)[:, 0], self.ties)
         return (tau >= 1.0) | kept, {"entropy": information(z)[1][:, 0]}
 
     def ranking(self, z: jax.Array) -> jax.Array:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from samplerfuzz.samplers import tiles
+
 
 class Wide(NamedTuple):
     """The integer high·2³² + low, elementwise."""
@@ -29,6 +31,12 @@ def add(a: Wide, b: Wide) -> Wide:
 def subtract(a: Wide, b: Wide) -> Wide:
     """Return a − b modulo 2⁶⁴."""
     return Wide(a.high - b.high - (a.low < b.low).astype(jnp.uint32), a.low - b.low)
+
+
+def total(a: Wide) -> Wide:
+    """Return the sum along the last axis, of up to 2¹⁶ numbers, modulo 2⁶⁴."""
+    upper, lower = tiles.total(a.low >> 16), tiles.total(a.low & jnp.uint32(0xFFFF))
+    return add(Wide(tiles.total(a.high) + (upper >> 16), upper << 16), Wide(jnp.zeros_like(lower), lower))
 
 
 def fraction(x: jax.Array) -> Wide:

@@ -8,7 +8,7 @@ that of the logits that arrive: after temperature when it stands before. Never e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -43,8 +43,7 @@ class Xtc(Filter):
         """Toss the coin of each row and remove what lies above the least probable top choice."""
         rows = z.shape[0]
         threshold = column("xtc_threshold", self.threshold, rows)
-        coin = self.coin if self.key is None else jax.random.uniform(self.key, (rows,), jnp.float32)
-        fires = column("coin", coin, rows) < column("xtc_probability", self.probability, rows)
+        fires = self.fires(rows)
         p = probabilities(z)
         top_choice = (p >= threshold if self.choice == "at_least" else p > threshold) & (z > -jnp.inf)
         keys = sortable(z)
@@ -58,6 +57,22 @@ class Xtc(Filter):
         """Remove nothing where too few would be left: there is no order in which a part of the top choices could stay."""
         left = jnp.sum(kept & (z > -jnp.inf), axis=-1, keepdims=True, dtype=jnp.int32)
         return kept | (left < count)
+
+    def fires(self, rows: int) -> jax.Array:
+        """Return which coins [B, 1] say so."""
+        return column("coin", self.coins(rows), rows) < column("xtc_probability", self.probability, rows)
+
+    def neutral(self, rows: int, vocabulary: int) -> jax.Array:
+        """Return where the coin says no."""
+        return ~self.fires(rows)
+
+    def coins(self, rows: int) -> Any:
+        """Return the coins: as given, or tossed, one a row."""
+        return self.coin if self.key is None else jax.random.uniform(self.key, (rows,), jnp.float32)
+
+    def per_row(self, rows: int) -> Xtc:
+        """Toss the coins now: which rows are taken later does not change them."""
+        return super(Xtc, replace(self, coin=self.coins(rows), key=None)).per_row(rows)
 
 
 def xtc(

@@ -1,0 +1,61 @@
+"""Whole numbers summed and compared along a row, a tile at a time.
+
+XLA writes out what feeds a reduction longer than 32 before it reduces it; a shorter one it fuses with what feeds it into one loop over the row, and that loop
+works on several numbers at a time where the numbers reduced together do not lie side by side. So a row is cut into blocks of 32 times 8, of each block the 32 are
+reduced, and the results likewise: one read of the row and nothing written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+TILE = 32
+LANES = 8
+BLOCK = TILE * LANES
+
+
+def tiled(x: jax.Array, size: int, fill: int | float) -> jax.Array:
+    """Return x [..., V] as [..., ⌈V/size⌉, size], the last tile filled up."""
+    short = -x.shape[-1] % size
+    if short:
+        x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, short)], constant_values=fill)
+    return x.reshape(*x.shape[:-1], -1, size)
+
+
+def in_lanes(reduce: Callable[..., jax.Array], x: jax.Array, fill: int | float) -> jax.Array:
+    """Reduce x [..., V] to [..., ⌈V/256⌉, 8]: of each block every eighth number, from each of the first eight. A single block may be smaller."""
+    height = min(TILE, -(-x.shape[-1] // LANES))
+    blocks = tiled(x, height * LANES, fill)
+    return reduce(blocks.reshape(*blocks.shape[:-1], height, LANES), axis=-2)
+
+
+def total(x: jax.Array) -> jax.Array:
+    """Return the sum of whole numbers along the last axis, in their dtype, modulo its size.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> int(total(jnp.arange(1000)))
+      499500
+    """
+    return _reduced(lambda t, axis: jnp.sum(t, axis=axis, dtype=t.dtype), x, 0)
+
+
+def count(mask: jax.Array) -> jax.Array:
+    """Return how many are true along the last axis, int32."""
+    return total(mask.astype(jnp.int32))
+
+
+def largest(x: jax.Array) -> jax.Array:
+    """Return the largest of unsigned numbers along the last axis."""
+    return _reduced(jnp.max, x, 0)
+
+
+def _reduced(reduce: Callable[..., jax.Array], x: jax.Array, fill: int) -> jax.Array:
+    while x.shape[-1] > TILE:
+        lanes = in_lanes(reduce, x, fill)
+        x = lax.optimization_barrier(lanes.reshape(*lanes.shape[:-2], -1))  # else XLA makes one long reduction of all again
+    return reduce(x, axis=-1)
