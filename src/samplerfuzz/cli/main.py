@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "generate": ("samplerfuzz.cli.generate", "Continue a prompt, at any real temperature."),
     "models": ("samplerfuzz.cli.models", "List, get or describe the models."),
     "zoo": ("samplerfuzz.cli.zoo", "Fuzz the documented bugs of the zoo: the kill matrix."),
+    "bench": ("samplerfuzz.cli.bench", "Measure the speed of the samplers beside others."),
     "ls": ("samplerfuzz.cli.ls", "List techniques, dialects, checks, targets, models or the zoo."),
     "explain": ("samplerfuzz.cli.explain", "Explain a check, a sampling technique or a dialect."),
 }

@@ -1,0 +1,48 @@
+"""`samplerfuzz bench samplers` on the command line."""
+
+import json
+
+import pytest
+
+from samplerfuzz.cli import main as cli
+
+TINY = ("bench", "samplers", "--rows", "2", "--vocabulary", "64", "--seconds", "0", "--workload", "top-nσ 1", "--peer", "jax")
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(list(arguments))
+    return ended.value.code or 0, *capsys.readouterr()
+
+
+def test_json_alone_is_on_standard_output(capsys):
+    code, out, _ = run(capsys, *TINY, "--json")
+    assert code == 0
+    (line,) = json.loads(out)["lines"]
+    assert (line["workload"], line["rows"], line["vocabulary"]) == ("top-nσ 1", 2, 64)
+    assert line["ratios"].keys() == {"jax"}
+
+
+def test_the_table_shows_both_and_files_are_written(capsys, tmp_path):
+    code, out, _ = run(capsys, *TINY, "--out", str(tmp_path / "speed"))
+    assert code == 0
+    assert "samplerfuzz" in out
+    assert "(×" in out
+    assert json.loads((tmp_path / "speed.json").read_text(encoding="utf-8"))["format"] == 1
+    assert (tmp_path / "speed.md").read_text(encoding="utf-8").startswith("# Speed of the samplers\n")
+
+
+def test_help_has_examples(capsys):
+    code, out, _ = run(capsys, "bench", "samplers", "--help")
+    assert code == 0
+    assert "samplerfuzz bench samplers --quick" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [(("--workload", "top"), "known: T + top-k"), (("--peer", "gpt"), "known: samplerfuzz, jax"), (("--out", "no/x"), "make it")],
+)
+def test_a_wrong_name_is_a_usage_error(capsys, arguments, word):
+    code, _, err = run(capsys, "bench", "samplers", "--quick", *arguments)
+    assert code == 2
+    assert word in err
