@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -124,6 +125,12 @@ class Finding:
             )
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"no finding: {type(error).__name__}: {error}") from error
+
+
+def fingerprint(check: str, target: str, *, legal: bool) -> str:
+    """Return check, target and regime as a short hash: legal input and extreme input are two findings."""
+    text = f"{check}|{target}|{'legal' if legal else 'extreme'}"
+    return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
 
 
 def _numbers_named(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import time
 from collections.abc import Container, Iterable
@@ -12,7 +11,7 @@ import numpy as np
 
 from samplerfuzz.cases import Case, Generator
 from samplerfuzz.cases.steps import scenario
-from samplerfuzz.checks.finding import Finding, Violation
+from samplerfuzz.checks.finding import Finding, Violation, fingerprint
 from samplerfuzz.checks.frequencies import is_telling, plain_law
 from samplerfuzz.checks.judgement import Judgement
 from samplerfuzz.checks.registry import Check
@@ -309,8 +308,7 @@ class Campaign:
         return self._key(check, legal=legal)
 
     def _key(self, check: Check, *, legal: bool) -> str:
-        text = f"{check.id}|{self.spec.locator}|{'legal' if legal else 'extreme'}"
-        return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
+        return fingerprint(check.id, self.spec.locator, legal=legal)
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._begun

@@ -21,7 +21,7 @@ from samplerfuzz.engine.events import INTERRUPTED, BudgetReserved, Listener, Run
 from samplerfuzz.engine.history import RunHistory
 from samplerfuzz.engine.interrupts import Interrupts
 from samplerfuzz.engine.parallel import Opener, jobs_of, run_jobs
-from samplerfuzz.stats import ErrorBudget
+from samplerfuzz.stats import ALPHA, ErrorBudget
 from samplerfuzz.targets.target import Target, TargetSpec
 
 CLEAN, FINDINGS, USAGE, NOTHING_TESTED = 0, 1, 2, 3
@@ -63,6 +63,7 @@ def run(
     corpus: Path | None = None,
     workers: int = 1,
     open_target: Opener | None = None,
+    alpha: float = ALPHA,
 ) -> int:
     """Fuzz every target and return the exit status.
 
@@ -78,6 +79,7 @@ def run(
       accepted: id -> reason of known findings: told like the others, and without a say in the status.
       corpus: directory whose cases are thrown first, at the targets that take what they give.
       workers: processes that fuzz side by side; with more than one, `open_target` opens the targets in them.
+      alpha: bound on the probability of any false alarm; a run that is one of several has its share of theirs.
 
     Raises:
       UsageError: a target declares other stages than when the run began.
@@ -88,7 +90,7 @@ def run(
     known = dict(accepted or {})
     begun = fuzzing = time.monotonic() - (past.seconds if past else 0.0)
     results: dict[str, TargetFinished] = {name: t.finished for name, t in histories.items() if t.finished is not None}
-    budget = ErrorBudget(started=past.tests if past else 0, reserve=lambda tests: listener(BudgetReserved(tests=tests)))
+    budget = ErrorBudget(alpha, started=past.tests if past else 0, reserve=lambda tests: listener(BudgetReserved(tests=tests)))
     checks = [c.within(budget) for c in checks]
     started = RunStarted(
         targets=tuple(t.spec.locator for t in targets),

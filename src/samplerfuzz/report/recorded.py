@@ -41,7 +41,11 @@ def recorded_findings(path: Path) -> list[Finding]:
     if path.is_dir():
         if (path / LOG_NAME).is_file():  # newer than the report of a run that was interrupted, resumed and killed
             run = history_of(read_events(path / LOG_NAME))
+            if run is not None and "test" in run.started.settings:
+                raise _of_pytest(path.parent.parent)
             return list(run.findings) if run else []
+        if any((path / "tests").glob(f"*/{LOG_NAME}")):
+            raise _of_pytest(path)
         if not (path / _REPORT).is_file():
             raise UsageError(f"{str(path)!r} holds neither {LOG_NAME} nor {_REPORT}; name a directory that a run has written")
         path = path / _REPORT
@@ -53,6 +57,13 @@ def recorded_findings(path: Path) -> list[Finding]:
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"{str(path)!r} is no report.json and no case file of samplerfuzz ({reason}); name one, or a directory") from error
+
+
+def _of_pytest(directory: Path) -> UsageError:
+    # a test calls functions that nothing else can import, under declarations that stand in the test
+    return UsageError(
+        f"{str(directory)!r} holds a run of pytest; `pytest --samplerfuzz-replay {directory}` runs its findings again, each in its test"
+    )
 
 
 def _entries(data: Any) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from samplerfuzz.report.junit import junit_xml
 from samplerfuzz.report.recorder import Recorder
 from samplerfuzz.report.reproducer import write_reproducer
 from samplerfuzz.report.sarif import sarif_json
+from samplerfuzz.report.schema import Report
 from samplerfuzz.report.terminal import TerminalReporter
 from samplerfuzz.report.text import json_ready
 
@@ -162,10 +163,25 @@ class Reporters:
             for f in report.findings
             if f.reproducer and (path := self.directory / f.reproducer).is_file()
         }
-        write_atomically(self.directory / "report.json", report_json(report))
-        write_atomically(self.directory / "junit.xml", junit_xml(report))
-        write_atomically(self.directory / "sarif.json", sarif_json(report))
-        write_atomically(self.directory / "report.html", report_html(report, self.recorder.ordered(), sources))
+        write_reports(self.directory, report, self.recorder.ordered(), sources)
+
+
+def write_reports(directory: Path, report: Report, findings: Sequence[Finding], sources: Mapping[str, str]) -> None:
+    """Write report.json, junit.xml, sarif.json and report.html.
+
+    Args:
+      directory: where to.
+      report: the run.
+      findings: those of `report.findings`, in the same order.
+      sources: id -> text of the reproducer.
+
+    Raises:
+      UsageError: a file cannot be written.
+    """
+    write_atomically(directory / "report.json", report_json(report))
+    write_atomically(directory / "junit.xml", junit_xml(report))
+    write_atomically(directory / "sarif.json", sarif_json(report))
+    write_atomically(directory / "report.html", report_html(report, findings, sources))
 
 
 def _print_json(recorder: Recorder) -> None:

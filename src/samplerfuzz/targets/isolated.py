@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from samplerfuzz.cases import Case, Generator
+from samplerfuzz.cases import Case
 from samplerfuzz.core.errors import UsageError
+from samplerfuzz.targets.form import form_of
 from samplerfuzz.targets.frames import case_arrays, outcome_of, spec_of
 from samplerfuzz.targets.target import Outcome, TargetSpec
 from samplerfuzz.targets.worker_process import End, WorkerProcess, start_worker
@@ -19,24 +20,30 @@ _DRIVER = f"{Path(__file__).with_name('plain_worker.py')}:open_plain"
 _GRACE_S = 1.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Opening:
+    """How a target is loaded, the first time and every other: see `load_target`."""
+
+    locator: str
+    time_limit: float
+    load_limit: float
+    declaration: Mapping[str, Any] | None
+
+
 class IsolatedTarget:
     """A function that a worker imports and calls; this process never does. Made by `load_target`."""
 
-    def __init__(self, locator: str, *, time_limit: float, load_limit: float, spec: TargetSpec, worker: WorkerProcess) -> None:
-        self.time_limit = time_limit
-        self.load_limit = load_limit
+    def __init__(self, spec: TargetSpec, worker: WorkerProcess, *, opening: _Opening) -> None:
+        self.time_limit = opening.time_limit
         self.spec = spec
+        self._opening = opening
         self._worker: WorkerProcess | None = worker
 
     def learn_form(self) -> None:
         """Ask an undecorated function once what it returns, so that the checks that apply are known beforehand."""
-        if self.spec.returns is not None:
-            return
-        generator = Generator(parameters=self.spec.parameters, inputs=self.spec.inputs, per_row=self.spec.per_row)
-        case = generator.case(np.random.default_rng(0), rows=2, size=4, strategy="ordinary", regime="normal")
-        outcome = self.run(case)
-        if outcome.kind == "value":
-            self.spec = replace(self.spec, returns=outcome.form)
+        form = form_of(self)
+        if form is not None:
+            self.spec = replace(self.spec, returns=form)
 
     def run(self, case: Case) -> Outcome:
         """Call the function once; its answer, its exception, its hanging and its death are outcomes.
@@ -63,40 +70,45 @@ class IsolatedTarget:
             self._worker = None
 
     def _start_again(self) -> None:
-        spec, worker = _open(self.spec.locator, time_limit=self.time_limit, load_limit=self.load_limit, returns=self.spec.returns)
+        spec, worker = _open(self._opening, returns=self.spec.returns)
         if replace(spec, returns=self.spec.returns) != self.spec:
             worker.close()
             raise UsageError(f"target {self.spec.locator!r} was changed while it was fuzzed; run again")
         self._worker = worker
 
 
-def load_target(locator: str, *, time_limit: float = 10.0, load_limit: float = 120.0) -> IsolatedTarget:
+def load_target(
+    locator: str, *, time_limit: float = 10.0, load_limit: float = 120.0, declaration: Mapping[str, Any] | None = None
+) -> IsolatedTarget:
     """Load `FILE.py:NAME` or `package.module:NAME` in a process of its own.
 
     Args:
       time_limit: seconds; a call that takes longer is a hang.
       load_limit: seconds; an import that takes longer is an error.
+      declaration: keyword arguments of `target` that hold instead of what the function declares itself; None: its own.
 
     Raises:
       UsageError: the file is missing, does not import, ends its process or does not end; the name is not there or no function;
         an argument is unknown.
     """
-    spec, worker = _open(locator, time_limit=time_limit, load_limit=load_limit, returns=None)
-    target = IsolatedTarget(locator, time_limit=time_limit, load_limit=load_limit, spec=spec, worker=worker)
+    opening = _Opening(locator=locator, time_limit=time_limit, load_limit=load_limit, declaration=declaration)
+    spec, worker = _open(opening, returns=None)
+    target = IsolatedTarget(spec, worker, opening=opening)
     target.learn_form()
     return target
 
 
-def _open(locator: str, *, time_limit: float, load_limit: float, returns: str | None) -> tuple[TargetSpec, WorkerProcess]:
-    worker = start_worker()
+def _open(opening: _Opening, *, returns: str | None) -> tuple[TargetSpec, WorkerProcess]:
+    worker, locator = start_worker(), opening.locator
     header = {
         "path": [str(folder) for folder in sys.path],
         "driver": _DRIVER,
         "locator": locator,
-        "time_limit": time_limit,
+        "time_limit": opening.time_limit,
+        "declaration": opening.declaration,
         "returns": returns,
     }
-    answer = worker.ask(header, seconds=load_limit)
+    answer = worker.ask(header, seconds=opening.load_limit)
     if isinstance(answer, End):
         what = f"gives {answer.message}" if answer.silent else answer.message
         raise UsageError(f"target {locator!r}: its process {what} while importing; try `python -c` with the same import")

@@ -9,7 +9,9 @@ import inspect
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, TypeVar
@@ -20,6 +22,7 @@ from samplerfuzz.cases import Case
 from samplerfuzz.core.dialects import Dialect, find_dialect
 from samplerfuzz.core.errors import UsageError
 from samplerfuzz.core.registry import opened_by, parameter, parameter_owners, technique
+from samplerfuzz.targets.form import form_of
 from samplerfuzz.targets.streams import arguments_of, is_class, play, stream_of
 from samplerfuzz.targets.target import Outcome, TargetSpec
 
@@ -124,22 +127,36 @@ class PlainTarget:
     Args:
       function: the function or stateful class.
       locator: what it is called in reports.
-      time_limit: seconds of a call, or of a step.
+      time_limit: seconds of a call, or of a step; one that takes longer is a hang.
       alive: called before each step of several.
+      declaration: keyword arguments of `target` that hold instead of what the function declares itself; None: its own.
     """
 
     def __init__(
-        self, function: Callable[..., Any], *, locator: str, time_limit: float = 10.0, alive: Callable[[], None] = lambda: None
+        self,
+        function: Callable[..., Any],
+        *,
+        locator: str,
+        time_limit: float = 10.0,
+        alive: Callable[[], None] = lambda: None,
+        declaration: Mapping[str, Any] | None = None,
     ) -> None:
         self.function = function
         self.time_limit = time_limit
         self.alive = alive
-        self.spec = _specification(function, locator)
+        self.spec = _specification(function, locator, declaration)
         self._form = self.spec.returns
 
     def settle_form(self, form: str) -> None:
         """Hold the answers of an undecorated function to the form that it was seen to return."""
         self._form = form
+
+    def learn_form(self) -> None:
+        """Ask an undecorated function once what it returns, so that the checks that apply are known beforehand."""
+        form = form_of(self)
+        if form is not None:
+            self.spec = replace(self.spec, returns=form)
+            self.settle_form(form)
 
     def run(self, case: Case) -> Outcome:
         """Call the function once, under a time limit; an exception, a hang or a wrong shape is an outcome.
@@ -284,8 +301,11 @@ def _module_by_name(name: str) -> ModuleType:
         raise UsageError(f"target module {name!r} does not import: {said(error)}") from error
 
 
-def _specification(function: Callable[..., Any], locator: str) -> TargetSpec:
-    options = dict(getattr(function, "__samplerfuzz__", {}))
+def _specification(function: Callable[..., Any], locator: str, declaration: Mapping[str, Any] | None) -> TargetSpec:
+    if declaration is None:
+        options = dict(getattr(function, "__samplerfuzz__", {}))
+    else:
+        options = dict(target(**declaration)(lambda: None).__samplerfuzz__)  # type: ignore[attr-defined]
     owners = parameter_owners()
     names, inputs = [], []
     signature = arguments_of(function, locator)
@@ -370,10 +390,14 @@ def _time_limit(seconds: float) -> Iterator[None]:
     def ring(signum: int, frame: FrameType | None) -> None:
         raise _TimeLimitReached
 
+    begun = time.monotonic()
     previous = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    # somebody else's alarm, that of a test's time limit for instance, rings when the call is over
+    theirs, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
+        if theirs:
+            signal.setitimer(signal.ITIMER_REAL, max(theirs - (time.monotonic() - begun), 1e-6), interval)

@@ -12,11 +12,13 @@ from samplerfuzz.targets.worker import Arrays, Call, Header
 def open_plain(header: Header) -> tuple[Header, Call | None]:
     """Return the specification of `locator` and the function that runs a case, or what is wrong with it and None.
 
-    The header also says `time_limit`, in seconds, and `returns` where it was told from an earlier answer.
+    The header also says `time_limit`, in seconds, `declaration`, which holds instead of the function's own where there is one, and
+    `returns` where that was told from an earlier answer.
     """
     locator = header["locator"]
     try:
-        target = PlainTarget(find_function(locator), locator=locator, time_limit=header["time_limit"])
+        function = find_function(locator)
+        target = PlainTarget(function, locator=locator, time_limit=header["time_limit"], declaration=header["declaration"])
         spec = spec_header(target.spec)
     except UsageError as error:
         return {"error": str(error)}, None
