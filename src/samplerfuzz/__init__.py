@@ -16,14 +16,15 @@ _LAZY = {
     "samplers": "samplerfuzz.samplers",
     "oracle": "samplerfuzz.oracle",
     "llama": "samplerfuzz.llama",
+    "strategies": "samplerfuzz.strategies",
 }
 
 if TYPE_CHECKING:
-    from samplerfuzz import llama, oracle, samplers
+    from samplerfuzz import llama, oracle, samplers, strategies
     from samplerfuzz.core.errors import SamplerFuzzError
     from samplerfuzz.targets.plain import target
 
-__all__ = ["SamplerFuzzError", "__version__", "llama", "oracle", "samplers", "target"]
+__all__ = ["SamplerFuzzError", "__version__", "llama", "oracle", "samplers", "strategies", "target"]
 
 
 def __getattr__(name: str) -> Any:

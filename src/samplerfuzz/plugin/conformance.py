@@ -27,7 +27,7 @@ from samplerfuzz.engine.run import FINDINGS, run, select_checks
 from samplerfuzz.plugin.session import Session
 from samplerfuzz.report import reporters
 from samplerfuzz.report.files import make_directory, writing
-from samplerfuzz.report.finding_text import finding_block
+from samplerfuzz.report.finding_text import finding_text
 from samplerfuzz.report.text import count, printable
 from samplerfuzz.stats import ALPHA
 from samplerfuzz.targets import isolated
@@ -36,7 +36,6 @@ from samplerfuzz.targets.target import Target
 from samplerfuzz.targets.written import WrittenTarget
 
 CALL_FILE = "call.bin"
-_WIDTH = 80
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,14 +151,12 @@ def block(finding: Finding, directory: Path, session: Session, *, named: bool) -
       session: whose directory paths are shown from.
       named: whether its program can load the function.
     """
-    file = io.StringIO()
-    Console(file=file, width=_WIDTH, color_system=None, legacy_windows=False).print(finding_block(finding, None))
     again = (
         f"python {session.shown(directory / 'findings' / f'{finding.id}.py')}"
         if named
         else f"its case is {session.shown(directory / 'cases' / f'{finding.id}.json')}"
     )
-    return f"{file.getvalue().rstrip()}\nreproduce: {again}"
+    return f"{finding_text(finding)}\nreproduce: {again}"
 
 
 def is_named(tested: Target) -> bool:

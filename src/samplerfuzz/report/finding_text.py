@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -18,7 +19,7 @@ from samplerfuzz.report.evidence import Evidence, evidence
 from samplerfuzz.report.text import count, number, printable, shortest
 
 COLOURS = {"critical": "bold white on red", "high": "bold red", "medium": "bold yellow", "low": "bold cyan"}
-_ROWS, _TOKENS = 4, 16
+_ROWS, _TOKENS, _COLUMNS = 4, 16, 80
 _FAILED = ("raised", "hang", "crash", "malformed")
 
 
@@ -51,6 +52,13 @@ def finding_block(finding: Finding, reproducer: Path | None, known: str | None =
     return Panel(
         Group(*parts), title=title, title_align="left", border_style=COLOURS[v.severity].split()[-1], box=box.ROUNDED, padding=(0, 1)
     )
+
+
+def finding_text(finding: Finding) -> str:
+    """Return the block as plain text of 80 columns, without colours and without a reproducer."""
+    file = io.StringIO()
+    Console(file=file, width=_COLUMNS, color_system=None, legacy_windows=False).print(finding_block(finding, None))
+    return file.getvalue().rstrip()
 
 
 def stages(finding: Finding) -> str:
