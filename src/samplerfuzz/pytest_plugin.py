@@ -23,6 +23,8 @@ from samplerfuzz.plugin.session import Session, Shares, plain_node_id
 
 FIXTURE, MARK = "assert_sampler_conforms", "samplerfuzz"
 _SECONDS, _FAIL_ON = 5.0, "medium"
+# a first call may compile, on a machine that runs other tests beside this one
+_CALL_TIMEOUT = 30.0
 _SEVERITIES = ("low", "medium", "high", "critical")
 _SETTINGS = ("seconds", "cases", "seed", "checks", "exclude_checks", "fail_on", "call_timeout")
 _SHOWN = 20
@@ -142,7 +144,7 @@ def assert_sampler_conforms(request: pytest.FixtureRequest) -> Callable[..., Non
       seed: default: from the seed of the run and the test's node id, whichever worker runs it.
       checks, exclude_checks: ids or kinds, in a list or separated by commas.
       fail_on: lowest severity that fails the test; what lies below stands in the report only.
-      call_timeout: seconds after which a call is a hang.
+      call_timeout: seconds after which a call is a hang (default: 30).
       order, returns, per_row, dialect, ...: what `samplerfuzz.target` declares. Where one is given, they hold instead of what the
         function declares itself.
 
@@ -170,7 +172,7 @@ def assert_sampler_conforms(request: pytest.FixtureRequest) -> Callable[..., Non
             "checks": (),
             "exclude_checks": (),
             "fail_on": session.fail_on,
-            "call_timeout": 10.0,
+            "call_timeout": _CALL_TIMEOUT,
             **marked,
             **given,
         }

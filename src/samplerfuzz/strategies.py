@@ -132,31 +132,42 @@ def cases(
 
     @st.composite
     def made(draw: st.DrawFn) -> Case:
-        return generator.case(_drawn(draw), strategy=draw(among), regime=draw(names), rows=draw(b), size=draw(v))
+        case = generator.case(_drawn(draw), strategy=draw(among), regime=draw(names), rows=draw(b), size=draw(v))
+        # said after all else, so that a row goes and the others stay as they are
+        stays = [row for row in range(case.rows) if draw(st.booleans())]
+        needed = [row for row in range(case.rows) if row not in stays][: max(0, rows[0] - len(stays))]
+        return case.take(sorted([*stays, *needed]))
 
     return made()
 
 
-def assert_conforms(function: Callable[..., Any], case: Case) -> None:
+def assert_conforms(function: Callable[..., Any], case: Case, *, call_timeout: float = 60.0) -> None:
     """Call a sampler with a case, and once more for each relation that must hold, and hold the answers to the oracle.
 
     The claims are those of the kinds contract, support, distribution, metamorphic and rows (`samplerfuzz ls checks`). What takes many
     draws to tell is not asked; `assert_sampler_conforms` asks it.
+
+    Args:
+      function: a sampler under the plain-function contract.
+      case: of `cases(function)`.
+      call_timeout: seconds after which a call is a hang; a first call may compile.
 
     Raises:
       AssertionError: a claim is broken; the message is the finding as a run shows it.
       UsageError: no sampler.
     """
     from samplerfuzz.checks.finding import Finding, fingerprint
+    from samplerfuzz.checks.judgement import Judgement
     from samplerfuzz.checks.registry import load_all
     from samplerfuzz.report.finding_text import finding_text
 
-    target = _target(function)
+    target = _target(function, call_timeout)
     spec = target.spec
+    answered = Judgement(spec, case, target.run(case))
     for check in load_all().values():
         if check.kind not in _KINDS or not check.applies(spec):
             continue
-        for violation in check.examine(target, case):
+        for violation in check.judge(check, answered) if check.judge is not None else check.examine(target, case):
             finding = Finding(
                 id=fingerprint(check.id, spec.locator, legal=True),
                 violation=violation,
@@ -173,10 +184,10 @@ def assert_conforms(function: Callable[..., Any], case: Case) -> None:
 
 
 @lru_cache(maxsize=64)
-def _target(function: Callable[..., Any]) -> Any:
+def _target(function: Callable[..., Any], call_timeout: float) -> Any:
     from samplerfuzz.targets.plain import PlainTarget
 
-    target = PlainTarget(function, locator=_name(function))
+    target = PlainTarget(function, locator=_name(function), time_limit=call_timeout)
     target.learn_form()
     return target
 
