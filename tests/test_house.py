@@ -42,7 +42,14 @@ def test_gate_is_green(gate):
 
 @pytest.mark.parametrize(
     "statement",
-    ["import samplerfuzz", "import samplerfuzz; dir(samplerfuzz)", "main(['--help'])", "main(['--version'])", "main(['ls', 'techniques'])"],
+    [
+        "import samplerfuzz",
+        "import samplerfuzz; dir(samplerfuzz)",
+        "import samplerfuzz.pytest_plugin",
+        "main(['--help'])",
+        "main(['--version'])",
+        "main(['ls', 'techniques'])",
+    ],
 )
 def test_the_first_second_loads_nothing_heavy(statement):
     setup = "import contextlib, sys\nfrom samplerfuzz.cli.main import main\n" if "main" in statement else "import contextlib, sys\n"

@@ -55,6 +55,7 @@ def test_fine(assert_sampler_conforms):
 def test_swapped(assert_sampler_conforms):
     assert_sampler_conforms(swapped, returns="probs", checks="probability_matches_the_definition")
 
+@pytest.mark.xdist_group("closures")
 @pytest.mark.parametrize("bad", [False, True])
 def test_closure(assert_sampler_conforms, bad):
     def sample(logits, temperature):
@@ -74,10 +75,9 @@ def test_skips(assert_sampler_conforms):
 def test_refuses_everything(assert_sampler_conforms):
     def sample(logits, top_k):
         raise ValueError("not today")
-    assert_sampler_conforms(sample, returns="probs", checks="distribution", seconds=0.1)
+    assert_sampler_conforms(sample, returns="probs", checks="distribution", cases=100)
 
 @pytest.mark.samplerfuzz(fail_on="critical", seed=5)
-@pytest.mark.xdist_group("marked")
 def test_marked(assert_sampler_conforms):
     assert_sampler_conforms(swapped, returns="probs", checks="distribution")
 
@@ -124,7 +124,7 @@ def run_pytest(directory, *arguments):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     environment |= {"PYTHONPATH": str(Path(samplerfuzz.__file__).parents[1]), "COLUMNS": "200"}
     command = [sys.executable, "-m", "pytest", *PLUGIN, *OPTIONS, *arguments]
-    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=200)
     found = re.findall(r"^(PASSED|FAILED|ERROR) test_samplers\.py::(\S+?)(?:@\w+)?(?: - .*)?$", done.stdout, re.M)
     outcomes = {name: outcome for outcome, name in found}
     return SimpleNamespace(code=done.returncode, out=done.stdout, errors=done.stderr, outcomes=outcomes, directory=directory)
@@ -154,7 +154,7 @@ def alone(project):
 
 @pytest.fixture(scope="module")
 def spread(project):
-    return run_pytest(project, "-n2", "--dist=loadgroup", "--samplerfuzz-report-dir=spread")
+    return run_pytest(project, "-n2", "--dist=load", "--samplerfuzz-report-dir=spread")
 
 
 def test_a_test_is_red_where_something_is_found_or_nothing_was_tested(alone):
@@ -224,6 +224,13 @@ def test_two_workers_come_to_the_same_verdicts_with_the_same_seeds(alone, spread
     assert {key: seed for key, seed in there.items() if "deadly" not in key[0]} == here
     names = {t.target for t in report(spread.directory / "spread").targets if "deadly" not in t.target}
     assert names == {t.target for t in report(alone.directory / "alone").targets}
+
+
+def test_the_group_of_a_test_does_not_change_its_seed(alone, project):
+    grouped = run_pytest(project, "-n1", "--dist=loadgroup", "-k", "closure and not deadly", "--samplerfuzz-report-dir=grouped")
+    assert grouped.outcomes == {"test_closure[False]": "PASSED", "test_closure[True]": "FAILED"}, grouped.out
+    here = seeds(alone.directory / "alone")
+    assert seeds(grouped.directory / "grouped") == {key: seed for key, seed in here.items() if "closure" in key[0]}
 
 
 def test_the_call_that_killed_a_worker_is_a_finding_where_it_kills_again(spread):

@@ -1,5 +1,7 @@
 """The plain-function contract: what is refused, and how the message helps."""
 
+import signal
+import time
 from contextlib import closing
 
 import numpy as np
@@ -40,6 +42,27 @@ def test_a_file_that_does_not_import_is_explained(tmp_path):
 def test_an_unknown_required_argument_lists_the_known_ones():
     with pytest.raises(UsageError, match=r"'wizardry'; known: .*top_p"):
         PlainTarget(lambda logits, wizardry: logits, locator="x")
+
+
+def test_somebody_elses_alarm_rings_when_the_call_is_over():
+    rung = []
+    before = signal.signal(signal.SIGALRM, lambda number, frame: rung.append(number))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        outcome = PlainTarget(lambda logits, top_k: time.sleep(0.05) or logits, locator="x").run(case(top_k=1))
+        assert outcome.kind == "value"
+        time.sleep(0.05)
+        assert rung == [signal.SIGALRM]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_declaration_beside_a_function_holds_instead_of_its_own():
+    declared = target(order=["top_p"], returns="logits", per_row=True)(lambda logits, top_p: logits)
+    assert PlainTarget(declared, locator="x").spec.per_row
+    spec = PlainTarget(declared, locator="x", declaration={"returns": "probs"}).spec
+    assert (spec.returns, spec.per_row, spec.order) == ("probs", False, ("top_p",))
 
 
 def test_an_unknown_stage_names_the_nearest():

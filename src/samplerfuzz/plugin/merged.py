@@ -25,6 +25,7 @@ from samplerfuzz.stats import ALPHA
 class _Call:
     """One call of a test, as its directory tells it."""
 
+    test: str
     name: str
     recorder: Recorder
 
@@ -56,15 +57,15 @@ def merge(session: Session) -> Report | None:
     calls.sort(key=lambda call: call.name)
     entries, findings = _findings(calls)
     status = _status([call.report.status for call in calls])
-    n = len(entries)
+    n, tests = len(entries), len({call.test for call in calls})
     report = Report(
         version=__version__,
         seed=session.seed,
         started=session.started,
         seconds=round(sum(call.report.seconds for call in calls), 3),
-        settings={"session": session.id, "tests": len(calls), "fail_on": session.fail_on, "alpha": ALPHA},
+        settings={"session": session.id, "tests": tests, "fail_on": session.fail_on, "alpha": ALPHA},
         status=status,
-        reason=f"{n} finding{'s' * (n != 1)} in {len(calls)} test{'s' * (len(calls) != 1)}" if n else _REASONS[status],
+        reason=f"{n} finding{'s' * (n != 1)} in {tests} test{'s' * (tests != 1)}" if n else _REASONS[status],
         alpha_spent=sum(call.report.alpha_spent for call in calls),
         targets=[
             target.model_copy(update={"target": call.name, "findings": [f.id for f in entries if f.target == call.name]})
@@ -101,7 +102,7 @@ def _call(log: Path, session: Session) -> _Call | None:
             recorder.reproducers[target, id] = path.relative_to(session.directory).as_posix()
     number = f" (call {begun['call']})" if begun["call"] > 1 else ""
     copy = f" on {begun['worker']}" if begun["worker"] else ""
-    return _Call(name=f"{begun['test']}{number}{copy}", recorder=recorder)
+    return _Call(test=begun["test"], name=f"{begun['test']}{number}{copy}", recorder=recorder)
 
 
 def _findings(calls: Sequence[_Call]) -> tuple[list[FindingEntry], list[Finding]]:
