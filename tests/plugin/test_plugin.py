@@ -106,6 +106,24 @@ def test_deadly_closure(assert_sampler_conforms):
 def test_deadly_by_name(assert_sampler_conforms):
     assert_sampler_conforms("test_samplers.py:deadly", checks="contract")
 """
+NUCLEUS = """
+import numpy as np
+import samplerfuzz as sf
+
+@sf.target(order=["temperature", "top_p"], returns="probs")
+def nucleus(logits, temperature, top_p):
+    if not (np.isfinite(temperature) and temperature > 0 and 0 < top_p <= 1):
+        raise ValueError("temperature or top_p")
+    if not (logits < np.inf).all() or (logits == -np.inf).all(-1).any():
+        raise ValueError("logits")
+    z = logits.astype(np.float64)
+    p = np.exp((z - z.max(-1, keepdims=True)) / temperature)
+    p /= p.sum(-1, keepdims=True)
+    order = np.argsort(-p, -1)
+    q = np.take_along_axis(p, order, -1)
+    np.put_along_axis(p, order, np.where(q.cumsum(-1) - q < top_p, q, 0), -1)
+    return p / p.sum(-1, keepdims=True)
+"""
 RED = {
     "test_swapped",
     "test_closure[True]",
@@ -267,6 +285,19 @@ def test_recorded_findings_are_run_again_in_their_tests_until_they_are_fixed(alo
     (tmp_path / "test_samplers.py").write_text(fixed, encoding="utf-8")
     repaired = run_pytest(tmp_path, "-k", "swapped or True", f"--samplerfuzz-replay={alone.directory / 'alone'}")
     assert repaired.outcomes == {"test_swapped": "PASSED", "test_closure[True]": "PASSED"}, repaired.out
+
+
+def test_the_tests_of_the_readme_pass_on_a_correct_sampler(tmp_path):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("## In your CI")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+    assert len(blocks) == 2
+    (tmp_path / "my_package").mkdir()
+    (tmp_path / "my_package" / "sampling.py").write_text(NUCLEUS, encoding="utf-8")
+    (tmp_path / "test_samplers.py").write_text("\n".join(blocks).replace("seconds=30", "seconds=0.5"), encoding="utf-8")
+    done = run_pytest(tmp_path)
+    tests = ("test_nucleus", "test_a_closure", "test_nucleus_conforms", "test_nucleus_sums_to_one")
+    assert done.outcomes == dict.fromkeys(tests, "PASSED"), done.out
 
 
 @pytest.mark.parametrize(
