@@ -49,7 +49,7 @@ class Job:
       checks: ids of those that apply; skipped: id -> why another does not.
       limits: of this part.
       past: what earlier processes did to the target, or None; the counts are in the first part.
-      budget: tests that may have been started before, index of this job, number of jobs.
+      budget: tests that may have been started before, index of this job, number of jobs; alpha: bound of the whole run.
       corpus: cases to begin with.
     """
 
@@ -63,6 +63,7 @@ class Job:
     accepted: frozenset[str]
     past: TargetHistory | None
     budget: tuple[int, int, int]
+    alpha: float
     corpus: list[Case]
 
 
@@ -158,7 +159,7 @@ def _work(connection: Connection, open_target: Opener, job: Job, rows: np.ndarra
             raise KeyboardInterrupt
 
     before, index, among = job.budget
-    budget = ErrorBudget(started=before, reserve=lambda tests: listen(BudgetReserved(tests=tests)), share=(index, among))
+    budget = ErrorBudget(job.alpha, started=before, reserve=lambda tests: listen(BudgetReserved(tests=tests)), share=(index, among))
     try:
         table = load_all()
         target = open_target(job.locator)
@@ -185,7 +186,7 @@ def _work(connection: Connection, open_target: Opener, job: Job, rows: np.ndarra
             close = getattr(target, "close", None)
             if close is not None:
                 close()
-        connection.send(("spent", budget.spent - ErrorBudget(started=before).spent))
+        connection.send(("spent", budget.spent - ErrorBudget(job.alpha, started=before).spent))
     except KeyboardInterrupt:
         connection.send(("spent", 0.0))
     except SamplerFuzzError as error:
@@ -315,6 +316,7 @@ def jobs_of(
     accepted: frozenset[str],
     histories: Mapping[str, TargetHistory],
     tests: int,
+    alpha: float,
     kept: Callable[[Target], list[Case]],
 ) -> list[Job]:
     """Return the jobs that keep `workers` processes busy for the time of `limits`; a target is split where there are fewer targets.
@@ -346,6 +348,7 @@ def jobs_of(
                     accepted=accepted,
                     past=_part(past, shard),
                     budget=(tests, len(jobs), len(left) * shards),
+                    alpha=alpha,
                     corpus=kept(target) if shard == 0 else [],
                 )
             )

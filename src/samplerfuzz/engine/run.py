@@ -130,6 +130,7 @@ def run(
                     accepted=frozenset(known),
                     histories=histories,
                     tests=past.tests if past else 0,
+                    alpha=alpha,
                     kept=lambda target: _kept(corpus, target.spec),
                 )
                 told, spent = run_jobs(jobs, workers=workers, open_target=open_target, rows=rows, listener=listener, interrupts=interrupts)
