@@ -58,6 +58,8 @@ def logits(*, rows: Range = (1, 3), vocabulary: Range = (1, 8), regimes: Sequenc
 def parameters(*, order: Sequence[str], vocabulary: int = 8, edges: bool = False) -> st.SearchStrategy[dict[str, Any]]:
     """Return a strategy for the parameters of one call, name -> value, as a function without `per_row` is given them.
 
+    They lie in the common domain, where refusing is a finding, or do nothing; a temperature may also be 0, greedy.
+
     Args:
       order: stages, each for all of its own parameters, or single parameters by name (`min_tokens_to_keep`, say).
       vocabulary: V, where a value depends on it: ranks, token ids.

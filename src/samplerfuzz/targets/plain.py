@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.util
 import inspect
-import signal
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,6 +21,7 @@ from samplerfuzz.core.registry import opened_by, parameter, parameter_owners, te
 from samplerfuzz.targets.form import form_of
 from samplerfuzz.targets.streams import arguments_of, is_class, play, stream_of
 from samplerfuzz.targets.target import Outcome, TargetSpec
+from samplerfuzz.targets.time_limit import TimeLimitReached, time_limit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -183,9 +180,9 @@ class PlainTarget:
     def failure(self, act: Callable[[], Any]) -> Outcome | None:
         """Do something under the time limit and return what went wrong, an exception or a hang."""
         try:
-            with np.errstate(all="ignore"), _time_limit(self.time_limit):
+            with np.errstate(all="ignore"), time_limit(self.time_limit):
                 act()
-        except _TimeLimitReached:
+        except TimeLimitReached:
             return Outcome(kind="hang", message=f"no answer within {self.time_limit:g} s")
         except Exception as error:
             return Outcome(kind="raised", message=said(error))
@@ -375,29 +372,3 @@ def _order_of(engine: Dialect, names: Sequence[str], locator: str) -> tuple[str,
             "leave it out, or say order="
         )
     return tuple(item.name for item in engine.stages(names))
-
-
-class _TimeLimitReached(BaseException):
-    """Raised by the alarm inside a target that does not answer."""
-
-
-@contextlib.contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ring(signum: int, frame: FrameType | None) -> None:
-        raise _TimeLimitReached
-
-    begun = time.monotonic()
-    previous = signal.signal(signal.SIGALRM, ring)
-    # somebody else's alarm, that of a test's time limit for instance, rings when the call is over
-    theirs, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
-        if theirs:
-            signal.setitimer(signal.ITIMER_REAL, max(theirs - (time.monotonic() - begun), 1e-6), interval)
