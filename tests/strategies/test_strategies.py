@@ -122,7 +122,8 @@ def test_a_single_parameter_is_named_by_itself():
 
 
 def test_edges_come_where_they_are_asked_for():
-    nan = find(parameters(order=["top_p"], edges=True), lambda value: np.isnan(value["top_p"]), settings=settings(database=None))
+    many = settings(max_examples=5000, database=None)
+    nan = find(parameters(order=["top_p"], edges=True), lambda value: np.isnan(value["top_p"]), settings=many)
     assert list(nan) == ["top_p"]
 
 
