@@ -78,7 +78,7 @@ def test_a_neutral_value_is_neutral(name, data):
     assert np.array_equal(after, case.logits)
 
 
-@pytest.mark.parametrize("name", filter(is_pinned, builtin.CHAINS))
+@pytest.mark.parametrize("name", list(filter(is_pinned, builtin.CHAINS)))
 @looked_at
 @given(data=st.data())
 def test_rows_in_another_order_give_the_same_answers_in_that_order(name, data):
