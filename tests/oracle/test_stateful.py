@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from samplerfuzz.oracle import History, Reading, believe, precision, remember
@@ -56,24 +56,26 @@ def test_what_mirostat_keeps(logits, parameters, reading, must, may):
 
 
 def k_of(z, mu):
-    """The formula of the paper, word for word."""
+    """The formula of the paper, word for word: k, and the ε that it divides by."""
     z = sorted(z, reverse=True)
     t = [math.log((i + 1) / i) for i in range(1, len(z))]
     b = [z[i] - z[i + 1] for i in range(len(z) - 1)]
     s = sum(x * y for x, y in zip(t, b, strict=True)) / sum(x * x for x in t)
     epsilon = s - 1
-    return (epsilon * 2**mu / (1 - len(z) ** -epsilon)) ** (1 / s)
+    return (epsilon * 2**mu / (1 - len(z) ** -epsilon)) ** (1 / s), epsilon
 
 
 @given(z=st.lists(st.integers(-40, 0), min_size=2, max_size=12, unique=True), tau=st.floats(0.2, 3))
+@example(z=[-6, -7, -37, -24, -20, -30, -16, -13, -27, -21], tau=1.0)
 @settings(max_examples=300)
 def test_mirostat_one_keeps_the_k_of_the_paper(z, tau):
     row = [x / 8 for x in z]
-    k = k_of(row, 2 * tau)
+    k, epsilon = k_of(row, 2 * tau)
     must, may = kept(belief_of(row, "mirostat", mirostat_tau=tau, mirostat=1.0))
     largest = sorted(range(len(row)), key=lambda i: -row[i])[: max(1, int(min(k, len(row))))]
     assert must <= set(largest) <= must | may
-    if abs(k - round(k)) > 1e-2 * k and k < len(row) - 1:
+    # near ε = 0 single precision loses every digit of 1 − N^−ε
+    if abs(k - round(k)) > 1e-2 * k and k < len(row) - 1 and abs(epsilon) > 1e-3:
         assert not may
 
 

@@ -84,6 +84,9 @@ class Judgement:
             for name, values in self._numbers().items():
                 low, high = parameter(name).meaning
                 unclear |= ~((values >= low) & (values <= high))
+                if parameter(name).neutral == 0:
+                    # beside nothing: single precision, in which engines keep parameters, takes it for "off"
+                    unclear |= (values != 0) & (np.abs(values) < np.finfo(np.float32).tiny)
         return ~self.nonsense & ~unclear & ~self.foreign
 
     @cached_property
