@@ -23,3 +23,13 @@ def test_a_number_that_single_precision_takes_for_off_is_not_judged(stage, name,
     given = {p: np.array([value if p == name else 1.0]) for p in spec.parameters}
     judgement = Judgement(spec, Case(logits=np.array([[0.0, 1.0]], np.float32), parameters=given), Outcome(kind="raised"))
     assert bool(judgement.clean[0]) is is_clean
+
+
+@pytest.mark.parametrize(("value", "is_judged"), [(0.005, False), (0.02, True), (1.0, True), (0.0, True)])
+def test_what_an_engine_replaces_before_it_samples_is_not_judged(value, is_judged):
+    from dataclasses import replace
+
+    spec = replace(builtin_target("temperature").spec, dialect="vllm")
+    case = Case(logits=np.array([[0.0, 1.0]], np.float32), parameters={"temperature": np.array([value])})
+    judgement = Judgement(spec, case, Outcome(kind="raised"))
+    assert bool(judgement.clean[0]) is is_judged

@@ -46,3 +46,23 @@ def test_a_wrong_name_is_a_usage_error(capsys, arguments, word):
     code, _, err = run(capsys, "bench", "samplers", "--quick", *arguments)
     assert code == 2
     assert word in err
+
+
+def test_fuzzing_is_counted_beside_one_example_at_a_time(capsys):
+    code, out, _ = run(capsys, "bench", "fuzz", "--seconds", "1", "--workers", "1", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert [rate["workers"] for rate in found["rates"]] == [1, 1, 1]
+    assert all(rate["pairs"] > 0 and rate["settled"] >= 0 for rate in found["rates"])
+    assert found["machine"]["cores"] >= 1
+
+
+def test_the_power_grows_with_the_bias(capsys, tmp_path):
+    code, out, _ = run(capsys, "bench", "power", "--repeats", "3", "--json", "--out", str(tmp_path / "power"))
+    assert code == 0
+    for draws in json.loads(out)["draws"].values():
+        told = [n for n in draws if n is not None]
+        assert len(told) >= 6
+        assert told[0] < told[3] < told[5]
+    document = (tmp_path / "power.md").read_text(encoding="utf-8")
+    assert "| 0.5% |" in document

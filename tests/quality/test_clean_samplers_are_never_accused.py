@@ -42,7 +42,7 @@ def test_clean_sampler_is_not_accused(name):
         [target],
         checks=select_checks([], []),
         seed=11,
-        limits=Limits(seconds=2),
+        limits=Limits(seconds=1),
         fail_on="low",
         listener=listen,
     )

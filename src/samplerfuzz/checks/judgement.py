@@ -96,8 +96,14 @@ class Judgement:
         engine = self.spec.engine
         if engine is None:
             return refused
-        for wrong in engine.refused(self._numbers(), self.case.vocabulary).values():
+        numbers = self._numbers()
+        for wrong in engine.refused(numbers, self.case.vocabulary).values():
             refused |= wrong
+        for name, used in engine.settled(numbers, self.case.vocabulary).items():
+            # an ordinary value that the engine's front replaces by another one: its sampler alone does not
+            low, high = parameter(name).common
+            with np.errstate(invalid="ignore"):
+                refused |= (numbers[name] >= low) & (numbers[name] <= high) & (used != numbers[name]) & (used != parameter(name).neutral)
         return refused | (0 < engine.prefilter < self.case.vocabulary)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""`samplerfuzz bench samplers`: how fast, beside others."""
+"""`samplerfuzz bench`: how fast, beside others."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from samplerfuzz.cli.seconds import Seconds
 from samplerfuzz.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -128,3 +129,89 @@ def _write(comparison: Comparison, out: Path, console: Console) -> None:
     text = json.dumps(comparison.as_json(), indent=1, ensure_ascii=False) + "\n"
     out.with_name(out.name + ".json").write_text(text, encoding="utf-8")
     out.with_name(out.name + ".md").write_text(markdown(comparison, chart.name if can_draw() else ""), encoding="utf-8")
+
+
+FUZZ_EPILOG = """\
+\b
+Examples:
+  samplerfuzz bench fuzz
+  samplerfuzz bench fuzz --seconds 60 --workers 1 --workers 4
+  samplerfuzz bench fuzz --json > fuzzing.json
+
+\b
+The built-in common chain and a vectorised NumPy function are fuzzed with all checks at V = 32, beside
+the same properties as Hypothesis tests of one example at a time. "settled" leaves the first third of
+the time out, in which kernels are compiled.
+"""
+
+
+@command.command("fuzz", epilog=FUZZ_EPILOG)
+@click.option("--seconds", type=Seconds(), default=30.0, show_default=True, metavar="S", help="Time for each line.")
+@click.option(
+    "--workers", multiple=True, type=click.IntRange(min=1), metavar="N", help="Processes; may be repeated [default: 1 and all cores]."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, metavar="N", help="Seed of the cases.")
+@click.option("--json", "as_json", is_flag=True, help="Print the rates as JSON.")
+def fuzz(seconds: float, workers: tuple[int, ...], seed: int, as_json: bool) -> None:
+    """Count the (row, configuration) pairs that are thrown and judged a second."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from samplerfuzz.bench.fuzzing import rates
+    from samplerfuzz.bench.machine import describe
+
+    console = Console(stderr=as_json)
+    with console.status("") as status:
+        found = rates(workers=workers or sorted({1, describe().cores}), seconds=seconds, seed=seed, tell=status.update)
+    if as_json:
+        click.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        return
+    slowest = found["rates"][-1]["settled"]
+    table = Table(
+        "fuzzed", "workers", "pairs", "pairs/s", "settled", "× Hypothesis", title=f"V = {found['vocabulary']}", title_justify="left"
+    )
+    for rate in found["rates"]:
+        numbers = [f"{rate[name]:,.0f}" for name in ("pairs", "overall", "settled")]
+        table.add_row(rate["what"].rpartition(":")[2], str(rate["workers"]), *numbers, f"{rate['settled'] / slowest:,.0f}")
+    console.print(table)
+    machine = found["machine"]
+    console.print(f"{machine['processor']}, {machine['cores']} cores; load average {found['load_average']}", highlight=False, markup=False)
+
+
+POWER_EPILOG = """\
+\b
+Examples:
+  samplerfuzz bench power
+  samplerfuzz bench power --out reports/power
+"""
+
+
+@command.command("power", epilog=POWER_EPILOG)
+@click.option(
+    "--repeats", type=click.IntRange(min=1), default=21, show_default=True, metavar="N", help="Simulations for each size of bias."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, metavar="N", help="Seed of the simulations.")
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="PATH", help="Write PATH.json, PATH.md and, with matplotlib, PATH.svg.")
+def power(repeats: int, seed: int, as_json: bool, out: Path | None) -> None:
+    """Count the draws that it takes to see a bias, against the size of the bias."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from samplerfuzz.bench import power as simulation
+    from samplerfuzz.report.files import write_atomically
+    from samplerfuzz.report.text import compact
+
+    found = simulation.power(repeats=repeats, seed=seed)
+    if out is not None:
+        chart = out.with_name(out.name + ".svg")
+        has_chart = simulation.draw(found, chart)
+        write_atomically(out.with_name(out.name + ".json"), json.dumps(found, indent=1) + "\n")
+        write_atomically(out.with_name(out.name + ".md"), simulation.markdown(found, chart.name if has_chart else ""))
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    table = Table("bias", *found["draws"], title="median draws to detection", title_justify="left")
+    for size, draws in zip(found["sizes"], zip(*found["draws"].values(), strict=True), strict=True):
+        table.add_row(f"{size:.1%}", *("–" if n is None else compact(n) for n in draws))
+    Console().print(table)

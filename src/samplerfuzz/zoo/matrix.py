@@ -90,7 +90,7 @@ def matrix_markdown(kills: Sequence[Kill], *, seconds: float, seed: int) -> str:
     lines = [
         "# The kill matrix",
         "",
-        "Written by `samplerfuzz zoo --markdown`; do not edit. Each row is a defective sampler of `src/samplerfuzz/zoo` that re-creates one",
+        "Written by `samplerfuzz zoo --markdown`; do not edit. Each row is a defective sampler of `src/samplerfuzz/zoo`, most of which re-create a",
         "documented bug of a released library, fuzzed from its plain function alone. Seconds and pairs are those until the first finding;",
         "B and V are rows and tokens of its smallest case.",
         "",
