@@ -69,7 +69,8 @@ def test_a_known_finding_does_not_fail_until_it_expires(capsys):
     assert here(capsys, "baseline", "ls")[1] == ""
 
 
-def test_a_known_finding_ends_no_campaign_early():
+def test_a_known_finding_ends_no_campaign_early(monkeypatch):
+    monkeypatch.setattr("samplerfuzz.engine.campaign._PATIENCE", 1.0)
     from samplerfuzz.engine.campaign import Limits
     from samplerfuzz.engine.events import TargetFinished
     from samplerfuzz.engine.run import run, select_checks
@@ -82,7 +83,7 @@ def test_a_known_finding_ends_no_campaign_early():
             [target],
             checks=select_checks(["support"], []),
             seed=1,
-            limits=Limits(seconds=10.0),
+            limits=Limits(seconds=4.0),
             fail_on="low",
             listener=lambda event: ended.append(event) if isinstance(event, TargetFinished) else None,
             accepted=accepted,
@@ -92,8 +93,8 @@ def test_a_known_finding_ends_no_campaign_early():
 
     found = seconds({})
     assert len(found.findings) == 1
-    assert found.seconds < 10.0
-    assert seconds({found.findings[0].id: "known"}).seconds >= 10.0
+    assert found.seconds < 4.0
+    assert seconds({found.findings[0].id: "known"}).seconds >= 4.0
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ SIZES = (1, 2, 3, 4, 5, 6, 8, 8, 16, 16, 31, 32, 32, 33, 64)
 _DRAWN_SIZES = (2, 3, 4, 5, 8, 8, 12, 16)
 # many unlikely tokens that together are as likely as the best one: noise of few bits shows there and nowhere else
 _TAIL = 1000
+_PATIENCE = 8.0  # seconds without a new finding after the last one, after which another is not waited for
 _KEPT = 64  # tokens: a larger case is not kept for other runs
 
 
@@ -170,7 +171,7 @@ class Campaign:
 
     def _is_over(self) -> bool:
         elapsed = self._elapsed()
-        quiet = any(name not in self._accepted for name in self.findings) and elapsed - self._last_new > max(8.0, 2 * self._last_new)
+        quiet = any(name not in self._accepted for name in self.findings) and elapsed - self._last_new > max(_PATIENCE, 2 * self._last_new)
         enough = self.limits.cases is not None and self.tally.pairs >= self.limits.cases
         # a share too short for a first verdict (a slow first compile) is stretched, or the run would say nothing
         share = (
