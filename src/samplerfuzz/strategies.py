@@ -170,18 +170,7 @@ def assert_conforms(function: Callable[..., Any], case: Case, *, call_timeout: f
         if check.kind not in _KINDS or not check.applies(spec):
             continue
         for violation in check.judge(check, answered) if check.judge is not None else check.examine(target, case):
-            finding = Finding(
-                id=fingerprint(check.id, spec.locator, legal=True),
-                violation=violation,
-                case=case,
-                target=spec.locator,
-                order=spec.order,
-                returns=spec.returns or "logits",
-                per_row=spec.per_row,
-                order_was_assumed=spec.order_was_assumed,
-                seconds=0.0,
-                cases=1,
-            )
+            finding = Finding.of(spec, violation, case, id=fingerprint(check.id, spec.locator, legal=True), cases=1)
             raise AssertionError(f"{check.id}\n{finding_text(finding)}")
 
 

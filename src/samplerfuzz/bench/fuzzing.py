@@ -15,8 +15,8 @@ from samplerfuzz.core.errors import SamplerFuzzError
 from samplerfuzz.engine.campaign import Limits
 from samplerfuzz.engine.events import Checkpoint, Event
 from samplerfuzz.engine.run import CLEAN, run, select_checks
-from samplerfuzz.targets import builtin, isolated
-from samplerfuzz.targets.target import Target
+from samplerfuzz.targets import builtin
+from samplerfuzz.targets.opening import close, open_target
 
 VOCABULARY = 32
 NUMPY = f"{temperature_and_top_k.__module__}:{temperature_and_top_k.__name__}"
@@ -34,13 +34,6 @@ class Rate:
     pairs: int
     overall: float
     settled: float
-
-
-def open_target(locator: str) -> Target:
-    """Open a target of the benchmark, in any process."""
-    if locator.startswith(builtin.PREFIX):
-        return builtin.builtin_target(locator.removeprefix(builtin.PREFIX))
-    return isolated.load_target(locator)
 
 
 def rates(
@@ -88,8 +81,7 @@ def _fuzzed(locator: str, *, workers: int, seconds: float, seed: int) -> Rate:
             open_target=open_target,
         )
     finally:
-        if isinstance(target, isolated.IsolatedTarget):
-            target.close()
+        close(target)
     if status != CLEAN:
         raise SamplerFuzzError(f"{locator} ended with status {status}: nothing to measure; `samplerfuzz fuzz {locator}` says why")
     end, pairs = points[-1]

@@ -8,7 +8,7 @@ import numpy as np
 
 from samplerfuzz.cases import Case
 from samplerfuzz.checks.finding import Violation
-from samplerfuzz.checks.frequencies import laws_of_legal_row, tokens_of
+from samplerfuzz.checks.frequencies import laws_of_legal_row, off_frequency, tokens_of
 from samplerfuzz.checks.registry import Check, probe
 from samplerfuzz.core.seeding import stream
 from samplerfuzz.stats import log_e_value
@@ -48,17 +48,5 @@ def draw_frequencies_match(self: Check, target: Target, case: Case) -> Iterator[
         judged_at = float(counts.sum())
         evidence = min(log_e_value(counts, law.low, law.high) for law in laws)
         if evidence > threshold:
-            low, high = laws[0].low, laws[0].high
-            frequency = counts / counts.sum()
-            token = int(np.argmax(np.maximum(low - frequency, frequency - high)))
-            yield Violation(
-                check=self.id,
-                severity=self.severity,
-                row=0,
-                title=f"token {token} was drawn with frequency {frequency[token]:.4g} of {int(counts.sum())} draws; the definition gives {low[token]:.4g} to {high[token]:.4g}",
-                expected=laws[0].expected(),
-                observed={"outcome": "value", "counts": counts.astype(int).tolist()},
-                protocol="draws",
-                statistic={"n": float(counts.sum()), "log_e": min(evidence, 1e300), "threshold": threshold, "alpha": budget.alpha},
-            )
+            yield off_frequency(self, counts, laws[0], evidence=evidence, threshold=threshold, protocol="draws")
             return

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from samplerfuzz.cases import Case
+from samplerfuzz.targets.target import TargetSpec
 
 SEVERITIES = ("low", "medium", "high", "critical")
 
@@ -62,6 +63,23 @@ class Finding:
     cases: int
     repeats: int = 1
     stateful: bool = False
+
+    @classmethod
+    def of(cls, spec: TargetSpec, violation: Violation, case: Case, *, id: str, seconds: float = 0.0, cases: int = 0) -> Finding:
+        """Return the finding of `violation` on `case`, with what the target declares."""
+        return cls(
+            id=id,
+            violation=violation,
+            case=case,
+            target=spec.locator,
+            order=spec.order,
+            returns=spec.returns or ("tokens" if "token" in violation.observed else "logits"),
+            per_row=spec.per_row,
+            order_was_assumed=spec.order_was_assumed,
+            stateful=spec.stateful,
+            seconds=seconds,
+            cases=cases,
+        )
 
     def repeated(self) -> Finding:
         """Return the finding seen once more."""

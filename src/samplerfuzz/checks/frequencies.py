@@ -1,7 +1,8 @@
-"""What both frequency checks do first: take a row whose law is known, call the target, count its tokens."""
+"""What the checks of draws share: rows whose law is known, tokens of a call, and what a finding says of counts."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 
 from samplerfuzz.cases import Case
 from samplerfuzz.checks.evidence import expected_sets, interval
+from samplerfuzz.checks.finding import Violation
 from samplerfuzz.checks.judgement import Judgement
+from samplerfuzz.checks.registry import Check
 from samplerfuzz.oracle import Belief
 from samplerfuzz.targets.target import Outcome, Target, TargetSpec
 
@@ -55,6 +58,72 @@ def laws_of_row(judged: Judgement) -> list[Law] | None:
             )
         )
     return laws
+
+
+def off_frequency(
+    check: Check,
+    counts: np.ndarray,
+    law: Law,
+    *,
+    evidence: float,
+    threshold: float,
+    protocol: str,
+    after: str = "",
+    expected: Mapping[str, Any] | None = None,
+    observed: Mapping[str, Any] | None = None,
+) -> Violation:
+    """Return the violation of `counts` [V] that cannot have come from `law`, told by the token that is furthest off.
+
+    Args:
+      evidence, threshold: ln e and the bound that it exceeded.
+      protocol: how to repeat it.
+      after: what led to the draw, for the title.
+      expected, observed: what else belongs to the evidence.
+    """
+    frequency = counts / counts.sum()
+    token = int(np.argmax(np.maximum(law.low - frequency, frequency - law.high)))
+    return Violation(
+        check=check.id,
+        severity=check.severity,
+        row=0,
+        title=f"{after}token {token} was drawn with frequency {frequency[token]:.4g} of {int(counts.sum())} draws; "
+        f"the definition gives {law.low[token]:.4g} to {law.high[token]:.4g}",
+        expected={**law.expected(), **(expected or {})},
+        observed={"outcome": "value", "counts": counts.astype(int).tolist(), **(observed or {})},
+        protocol=protocol,
+        statistic=statistic(check, counts.sum(), evidence=evidence, threshold=threshold),
+    )
+
+
+def dependent_pairs(
+    check: Check, table: np.ndarray, tokens: np.ndarray, *, what: str, protocol: str, evidence: float, threshold: float
+) -> Violation:
+    """Return the violation of pairs of draws, counted in `table` [K, K], that are not independent.
+
+    Args:
+      tokens: [K] ids of the rows and columns.
+      what: is paired, for the title.
+      protocol, evidence, threshold: as for `off_frequency`.
+    """
+    n = table.sum()
+    fair = np.outer(table.sum(1), table.sum(0)) / n
+    first, second = np.unravel_index(int(np.argmax(np.abs(table - fair))), table.shape)
+    return Violation(
+        check=check.id,
+        severity=check.severity,
+        row=0,
+        title=f"{what}: ({tokens[first]}, {tokens[second]}) was drawn {int(table[first, second])} times in {int(n)} pairs; "
+        f"independent draws give {fair[first, second]:.0f}",
+        expected={"outcome": "value", "pairs": np.rint(fair).astype(int).tolist()},
+        observed={"outcome": "value", "pairs": table.astype(int).tolist()},
+        protocol=protocol,
+        statistic=statistic(check, n, evidence=evidence, threshold=threshold),
+    )
+
+
+def statistic(check: Check, n: float, *, evidence: float, threshold: float) -> dict[str, float]:
+    """Return the numbers of a test on `n` draws, as a finding shows them."""
+    return {"n": float(n), "log_e": min(evidence, 1e300), "threshold": threshold, "alpha": check.run_budget().alpha}
 
 
 def tokens_of(target: Target, batch: Case) -> np.ndarray | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from samplerfuzz.cases import Case
 from samplerfuzz.checks.finding import Violation
-from samplerfuzz.checks.frequencies import tokens_of
+from samplerfuzz.checks.frequencies import dependent_pairs, tokens_of
 from samplerfuzz.checks.registry import Check, probe
 from samplerfuzz.core.seeding import stream
 from samplerfuzz.stats import log_e_independence
@@ -79,17 +79,5 @@ def _judged(self: Check, row: Case, drawn: Callable[[int], np.ndarray | None], w
         table = counts.reshape(size, size)
         evidence = log_e_independence(table)
         if evidence > threshold:
-            n = counts.sum()
-            fair = np.outer(table.sum(1), table.sum(0)) / n
-            first, second = np.unravel_index(int(np.argmax(np.abs(table - fair))), table.shape)
-            yield Violation(
-                check=self.id,
-                severity=self.severity,
-                row=0,
-                title=f"{what}: ({allowed[first]}, {allowed[second]}) was drawn {int(table[first, second])} times in {int(n)} pairs; independent draws give {fair[first, second]:.0f}",
-                expected={"outcome": "value", "pairs": np.rint(fair).astype(int).tolist()},
-                observed={"outcome": "value", "pairs": table.astype(int).tolist()},
-                protocol=protocol,
-                statistic={"n": float(n), "log_e": min(evidence, 1e300), "threshold": threshold, "alpha": budget.alpha},
-            )
+            yield dependent_pairs(self, table, allowed, what=what, protocol=protocol, evidence=evidence, threshold=threshold)
             return

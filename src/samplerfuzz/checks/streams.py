@@ -10,7 +10,7 @@ import numpy as np
 from samplerfuzz.cases import Case
 from samplerfuzz.cases.steps import STEADY, led, steady
 from samplerfuzz.checks.finding import Violation
-from samplerfuzz.checks.frequencies import laws_of_row
+from samplerfuzz.checks.frequencies import dependent_pairs, laws_of_row, off_frequency
 from samplerfuzz.checks.registry import Check, probe
 from samplerfuzz.checks.steps import judgements
 from samplerfuzz.core.seeding import stream
@@ -51,24 +51,16 @@ def steps_draw_independently(self: Check, target: Target, case: Case) -> Iterato
             found = log_e_independence(table.reshape(size, size))
             evidence = max(evidence, found)
             if found > threshold:
-                yield _dependent(self, what, table.reshape(size, size), found, threshold, budget.alpha)
+                yield dependent_pairs(
+                    self,
+                    table.reshape(size, size),
+                    np.arange(size),
+                    what=f"{what} steps",
+                    protocol=f"pairs of {what} steps",
+                    evidence=found,
+                    threshold=threshold,
+                )
                 return
-
-
-def _dependent(self: Check, what: str, table: np.ndarray, evidence: float, threshold: float, alpha: float) -> Violation:
-    n = table.sum()
-    fair = np.outer(table.sum(1), table.sum(0)) / n
-    first, second = np.unravel_index(int(np.argmax(np.abs(table - fair))), table.shape)
-    return Violation(
-        check=self.id,
-        severity=self.severity,
-        row=0,
-        title=f"{what} steps: ({first}, {second}) was drawn {int(table[first, second])} times in {int(n)} pairs; independent draws give {fair[first, second]:.0f}",
-        expected={"outcome": "value", "pairs": np.rint(fair).astype(int).tolist()},
-        observed={"outcome": "value", "pairs": table.astype(int).tolist()},
-        protocol=f"pairs of {what} steps",
-        statistic={"n": float(n), "log_e": min(evidence, 1e300), "threshold": threshold, "alpha": alpha},
-    )
 
 
 @probe("medium", "state", applies=lambda spec: spec.stateful and spec.draws and not spec.tosses, one_row=True)
@@ -99,18 +91,16 @@ def draws_after_steps_match(self: Check, target: Target, case: Case) -> Iterator
         counts += np.bincount(tokens[-1][following], minlength=row.vocabulary)
         evidence = min(log_e_value(counts, law.low, law.high) for law in laws)
         if evidence > threshold:
-            low, high = laws[0].low, laws[0].high
-            frequency = counts / counts.sum()
-            token = int(np.argmax(np.maximum(low - frequency, frequency - high)))
-            yield Violation(
-                check=self.id,
-                severity=self.severity,
-                row=0,
-                title=f"after tokens {', '.join(map(str, path))}, token {token} was drawn with frequency {frequency[token]:.4g} of {int(counts.sum())} draws; the definition gives {low[token]:.4g} to {high[token]:.4g}",
-                expected={**laws[0].expected(), "path": list(path)},
-                observed={"outcome": "value", "counts": counts.astype(int).tolist(), "step": count - 1},
+            yield off_frequency(
+                self,
+                counts,
+                laws[0],
+                evidence=evidence,
+                threshold=threshold,
                 protocol="led",
-                statistic={"n": float(counts.sum()), "log_e": min(evidence, 1e300), "threshold": threshold, "alpha": budget.alpha},
+                after=f"after tokens {', '.join(map(str, path))}, ",
+                expected={"path": list(path)},
+                observed={"step": count - 1},
             )
             return
 

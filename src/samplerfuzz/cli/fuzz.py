@@ -178,6 +178,7 @@ def command(
     from samplerfuzz.engine.run import run, select_checks
     from samplerfuzz.report import reporters
     from samplerfuzz.targets import builtin
+    from samplerfuzz.targets.opening import open_target
 
     if resume is not None and report_dir is not None:
         raise UsageError(f"--resume {resume} writes its report there; leave out --report-dir {report_dir}")
@@ -242,7 +243,7 @@ def command(
             accepted=known.accepted(datetime.now(UTC).date()),
             corpus=corpus,
             workers=workers,
-            open_target=partial(_open_target, call_timeout=options["call_timeout"]),
+            open_target=partial(open_target, call_timeout=options["call_timeout"]),
         )
     # everything is written: an interrupt while the interpreter takes itself down has nothing to stop
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
@@ -268,21 +269,11 @@ def load_target(locator: str, call_timeout: float) -> Target:
 
     A call that takes longer than `call_timeout` seconds is a hang.
     """
-    from samplerfuzz.targets.isolated import IsolatedTarget
+    from samplerfuzz.targets.opening import close, open_target
 
-    target = _open_target(locator, call_timeout=call_timeout)
-    if isinstance(target, IsolatedTarget):
-        click.get_current_context().call_on_close(target.close)
+    target = open_target(locator, call_timeout=call_timeout)
+    click.get_current_context().call_on_close(partial(close, target))
     return target
-
-
-def _open_target(locator: str, *, call_timeout: float) -> Target:
-    """Return the target in a worker of the run, where no command is."""
-    from samplerfuzz.targets import builtin, isolated
-
-    if locator.startswith(builtin.PREFIX):
-        return builtin.builtin_target(locator.removeprefix(builtin.PREFIX))
-    return isolated.load_target(locator, time_limit=call_timeout)
 
 
 def _model_rows() -> np.ndarray:

@@ -259,19 +259,7 @@ class Campaign:
         if not seen_again(check, self.target, case):
             self.tally.outcomes["unconfirmed"] += 1
             return
-        finding = Finding(
-            id=key,
-            violation=violation,
-            case=case,
-            target=self.spec.locator,
-            order=self.spec.order,
-            returns=self.spec.returns or ("tokens" if "token" in violation.observed else "logits"),
-            per_row=self.spec.per_row,
-            order_was_assumed=self.spec.order_was_assumed,
-            stateful=self.spec.stateful,
-            seconds=self._elapsed(),
-            cases=self.tally.pairs,
-        )
+        finding = Finding.of(self.spec, violation, case, id=key, seconds=self._elapsed(), cases=self.tally.pairs)
         self._unannounced[key] = finding
         if self._is_shrinkable(check, violation):
             self.listener(FindingConfirmed(finding=finding))

@@ -160,6 +160,10 @@ def _work(connection: Connection, open_target: Opener, job: Job, rows: np.ndarra
 
     before, index, among = job.budget
     budget = ErrorBudget(job.alpha, started=before, reserve=lambda tests: listen(BudgetReserved(tests=tests)), share=(index, among))
+
+    def own() -> float:
+        return budget.spent - ErrorBudget(job.alpha, started=before).spent
+
     try:
         table = load_all()
         target = open_target(job.locator)
@@ -186,12 +190,12 @@ def _work(connection: Connection, open_target: Opener, job: Job, rows: np.ndarra
             close = getattr(target, "close", None)
             if close is not None:
                 close()
-        connection.send(("spent", budget.spent - ErrorBudget(job.alpha, started=before).spent))
+        connection.send(("spent", own()))
     except KeyboardInterrupt:
-        connection.send(("spent", 0.0))
+        connection.send(("spent", own()))
     except SamplerFuzzError as error:
         connection.send(("refused", error))
-    except OSError:
+    except (BrokenPipeError, ConnectionResetError):
         return  # the parent is gone: nobody is left to tell
     except Exception:
         connection.send(("failed", traceback.format_exc()))

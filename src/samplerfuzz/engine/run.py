@@ -119,7 +119,9 @@ def run(
                 loading = time.monotonic()
                 rows = real_rows() if len(results) < len(targets) else None
                 fuzzing += time.monotonic() - loading  # the time is the targets'
+            one_by_one = targets
             if workers > 1 and open_target is not None:
+                one_by_one = ()
                 jobs = jobs_of(
                     targets,
                     applied=lambda target: _applicable(checks, target.spec),
@@ -136,13 +138,13 @@ def run(
                 told, spent = run_jobs(jobs, workers=workers, open_target=open_target, rows=rows, listener=listener, interrupts=interrupts)
                 results |= told
                 interrupts.check()
-            for index, target in enumerate(targets if workers == 1 or open_target is None else ()):
+            for index, target in enumerate(one_by_one):
                 history = histories.get(target.spec.locator)
                 if history is not None and history.finished is not None:
                     continue
                 interrupts.check()
                 left = limits.seconds - (time.monotonic() - fuzzing) + (history.seconds if history else 0.0)
-                share = max(0.5, left * _weight(target) / sum(_weight(t) for t in targets[index:]))
+                share = max(0.5, left * _weight(target) / sum(_weight(t) for t in one_by_one[index:]))
                 applied, skipped = _applicable(checks, target.spec)
                 per_target = None if limits.cases is None else max(1, limits.cases // len(targets))
                 campaign = Campaign(

@@ -104,18 +104,7 @@ def _shrunk(check: Check, target: isolated.IsolatedTarget, case: Case) -> Findin
         return None
     spec = target.spec
     legal = bool(Judgement(spec, small, Outcome(kind="raised")).legal.all())
-    return Finding(
-        id=fingerprint(check.id, spec.locator, legal=legal),
-        violation=violation,
-        case=small,
-        target=spec.locator,
-        order=spec.order,
-        returns=spec.returns or "logits",
-        per_row=spec.per_row,
-        order_was_assumed=spec.order_was_assumed,
-        seconds=0.0,
-        cases=0,
-    )
+    return Finding.of(spec, violation, small, id=fingerprint(check.id, spec.locator, legal=legal))
 
 
 def _end(directory: Path, finding: Finding | None, session: Session) -> None:

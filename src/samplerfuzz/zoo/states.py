@@ -6,6 +6,7 @@ tokens taken, `reset` begins a new text.
 
 from __future__ import annotations
 
+import abc
 import copy
 
 import numpy as np
@@ -291,7 +292,7 @@ class GeneratedTokensNeverCount(_Penalties):
         """Do nothing."""
 
 
-class _Drawing:
+class _Drawing(abc.ABC):
     """Temperature and a draw; subclasses say where the randomness of a step comes from."""
 
     def __init__(self, temperature, seed):
@@ -310,9 +311,9 @@ class _Drawing:
         self.count += 1
         return tokens
 
+    @abc.abstractmethod
     def draw(self, logits):
         """Return the tokens of a step."""
-        raise NotImplementedError
 
 
 @defect(id="TR-04", source="NVIDIA/TensorRT-Edge-LLM issue #211, PR #212, 2026-09-12", kind="randomness reused", expected_checks=("state",))
