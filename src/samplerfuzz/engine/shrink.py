@@ -12,6 +12,7 @@ import numpy as np
 from samplerfuzz.cases import Case
 from samplerfuzz.core.registry import parameter
 
+_RESEEDED = 8
 Predicate = Callable[[Case], bool]
 
 
@@ -75,6 +76,10 @@ def _fewer_rows(case: Case) -> Iterator[Case]:
                 if keep:
                     yield case.take(keep)
             step //= 2
+    if case.seeds is not None and rows <= _RESEEDED:
+        # what a row draws may depend on how many rows there are: alone it shows with another seed
+        for row in range(rows):
+            yield from (case.take([row]).with_(seeds=np.array([seed])) for seed in range(_RESEEDED))
 
 
 def _fewer_tokens(case: Case) -> Iterator[Case]:

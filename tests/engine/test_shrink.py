@@ -1,0 +1,18 @@
+"""Shrinking keeps what shows and finds the smallest case that shows it."""
+
+import numpy as np
+
+from samplerfuzz.cases import Case
+from samplerfuzz.engine.shrink import shrink
+
+
+def test_what_a_row_draws_alone_is_looked_for_with_other_seeds():
+    case = Case(logits=np.ones((6, 4), np.float32), seeds=np.full(6, 1234))
+
+    def fails(candidate):
+        """A defect that shows in a batch with its seed, and alone only where the draw happens to fall there."""
+        return (candidate.rows == 6 and candidate.seeds[0] == 1234) or (candidate.rows == 1 and candidate.seeds[0] == 5)
+
+    small = shrink(case, fails)
+    assert (small.rows, int(small.seeds[0])) == (1, 5)
+    assert shrink(case.with_(seeds=None), lambda candidate: candidate.rows == 6).rows == 6
