@@ -154,3 +154,11 @@ def test_greedy_looks_at_everything_or_at_what_is_left():
     assert sets(logs(0.5, 0.3, 0.2), ["xtc", "temperature"], **asked)[0] == {1}
     first = Reading(settled={("temperature", "greedy"): "first"})
     assert sets(logs(0.5, 0.3, 0.2), ["xtc", "temperature"], reading=first, **asked)[0] == {0}
+
+
+@pytest.mark.parametrize("answer", [(0.5, 0.5), (0.0, 1.0), (0.2, 0.8)])
+def test_what_hardware_that_flushes_subnormals_answers_is_fair(answer):
+    _, _, belief = sets([-1e-40, 0.0], ["temperature"], temperature=1e-45)
+    assert not judge_distributions(belief, np.array([answer]), values="logits").wrong.any()
+    _, _, belief = sets([-1e-30, 0.0], ["temperature"], temperature=1e-32)
+    assert judge_distributions(belief, np.array([(0.5, 0.5)]), values="logits").wrong.any()

@@ -70,9 +70,10 @@ def judge_distributions(belief: Belief, observed: np.ndarray, *, values: str) ->
     wobble = np.abs(z)
     wobble *= 6 * unit
     wobble += error
+    # what is, or may be, heavy enough to move the others lends them its own uncertainty
+    heavy = share + wobble > _LOG_NEGLIGIBLE
     np.minimum(wobble, 700, out=wobble)
-    # what is heavy enough to move the others lends them its own uncertainty
-    shared = (wobble * (share + wobble > _LOG_NEGLIGIBLE)).max(-1, keepdims=True)
+    shared = (wobble * heavy).max(-1, keepdims=True)
     slack = np.expm1(np.minimum(wobble + shared, 700))
     slack += 4 * (size + 64) * unit
     floor = belief.arithmetic.underflow * size + (0.0 if values == "logits" else unit * 1e-3)
