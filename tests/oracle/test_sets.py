@@ -162,3 +162,10 @@ def test_what_hardware_that_flushes_subnormals_answers_is_fair(answer):
     assert not judge_distributions(belief, np.array([answer]), values="logits").wrong.any()
     _, _, belief = sets([-1e-30, 0.0], ["temperature"], temperature=1e-32)
     assert judge_distributions(belief, np.array([(0.5, 0.5)]), values="logits").wrong.any()
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_weights_of_a_whole_vocabulary_have_a_sum():
+    z = np.where(np.arange(49152) % 2, np.float32(1e30), np.float32(-1e30))[None]
+    low, high = believe(z, ["temperature"], {"temperature": np.ones(1)}, arithmetic=FLOAT32).probabilities()
+    assert (low <= high).all()

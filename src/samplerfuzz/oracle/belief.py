@@ -17,6 +17,7 @@ from samplerfuzz.core.errors import UsageError
 from samplerfuzz.oracle.ranking import Ranking
 
 _HUGE = 1e300
+_HEAVIEST = 600.0  # logarithm of a weight: the sum over a whole vocabulary stays finite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +131,7 @@ class Belief:
         top = np.where(self.possible, self.z, -np.inf).max(-1, keepdims=True, initial=-np.inf)
         top = np.where(np.isfinite(top), top, 0.0)
         with np.errstate(over="ignore", under="ignore"):
-            least, most = np.exp(np.minimum(low - top, 0)), np.exp(np.minimum(high - top, 700))
+            least, most = np.exp(np.minimum(low - top, 0)), np.exp(np.minimum(high - top, _HEAVIEST))
         return least * self.possible, most * self.possible
 
     def weights(self) -> tuple[np.ndarray, np.ndarray]:
