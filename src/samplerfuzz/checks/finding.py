@@ -49,6 +49,7 @@ class Finding:
       seconds, cases: when it was found, since the start of the run.
       repeats: how often the same fingerprint was seen.
       stateful: whether the target carries a state from step to step.
+      version: of the library that the target belongs to, or "".
     """
 
     id: str
@@ -63,6 +64,7 @@ class Finding:
     cases: int
     repeats: int = 1
     stateful: bool = False
+    version: str = ""
 
     @classmethod
     def of(cls, spec: TargetSpec, violation: Violation, case: Case, *, id: str, seconds: float = 0.0, cases: int = 0) -> Finding:
@@ -77,6 +79,7 @@ class Finding:
             per_row=spec.per_row,
             order_was_assumed=spec.order_was_assumed,
             stateful=spec.stateful,
+            version=spec.version,
             seconds=seconds,
             cases=cases,
         )
@@ -108,6 +111,7 @@ class Finding:
             "cases": self.cases,
             "repeats": self.repeats,
             "stateful": self.stateful,
+            "version": self.version,
         }
 
     @classmethod

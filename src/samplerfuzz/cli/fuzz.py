@@ -33,6 +33,7 @@ Examples:
   samplerfuzz fuzz                                    the built-in samplers on the embedded model's logits
   samplerfuzz fuzz samplers.py:my_top_p               a function of yours
   samplerfuzz fuzz mypackage.sampling:sample --max-time 300 --seed 7
+  samplerfuzz fuzz transformers vllm:top_p            released libraries (`samplerfuzz targets install transformers`)
   samplerfuzz fuzz samplers.py:my_top_p --checks support,rows --json > report.json
   samplerfuzz fuzz --resume reports/nightly           a run that was killed or interrupted
   samplerfuzz fuzz --profile nightly                  an hour, fails on low findings too
@@ -137,6 +138,13 @@ def _configure(context: click.Context, option: click.Parameter, value: Any) -> A
     metavar="N",
     help="Processes that fuzz side by side: several targets, or parts of one.",
 )
+@click.option(
+    "--python",
+    type=click.Path(exists=True, dir_okay=False),
+    default=None,
+    metavar="PATH",
+    help="The interpreter that has the library (default: the one that `samplerfuzz targets install` made).",
+)
 @click.option("--no-shrink", is_flag=True, help="Report findings as they were met.")
 @click.option("--no-model", is_flag=True, help="Leave out the logits of the embedded model.")
 @click.option("--quiet", is_flag=True, help="Print findings and one line only.")
@@ -160,6 +168,7 @@ def command(
     no_baseline: bool,
     corpus: Path | None,
     workers: int,
+    python: str | None,
     no_shrink: bool,
     no_model: bool,
     quiet: bool,
@@ -168,8 +177,9 @@ def command(
     """Find out whether a sampler does what its parameters promise.
 
     TARGET is a plain function, FILE.py:NAME or package.module:NAME: its first argument is logits [B, V], the others are
-    known by name (temperature, top_k, top_p, min_p, typical_p, top_n_sigma, history, seed, u, ...). Without a target the
-    built-in samplers are tested, `builtin:NAME` tests one of them.
+    known by name (temperature, top_k, top_p, min_p, typical_p, top_n_sigma, history, seed, u, ...). It may be a released
+    library, too, all of it or one function (`transformers`, `transformers:top_p`, `transformers==5.23.0`); `samplerfuzz
+    targets ls` lists them. Without a target the built-in samplers are tested, `builtin:NAME` tests one of them.
     """
     from rich.console import Console
 
@@ -178,7 +188,7 @@ def command(
     from samplerfuzz.engine.run import run, select_checks
     from samplerfuzz.report import reporters
     from samplerfuzz.targets import builtin
-    from samplerfuzz.targets.opening import open_target
+    from samplerfuzz.targets.opening import expanded, open_target
 
     if resume is not None and report_dir is not None:
         raise UsageError(f"--resume {resume} writes its report there; leave out --report-dir {report_dir}")
@@ -194,6 +204,7 @@ def command(
         "max_cases": max_cases,
         "fail_on": fail_on,
         "call_timeout": call_timeout,
+        "python": python,
         "shrink": not no_shrink,
         "model": not no_model,
     }
@@ -205,11 +216,13 @@ def command(
             targets = targets or past.started.targets
             chosen = chosen if checks or exclude_checks else select_checks(recorded["checks"], [])
             options |= {name: recorded[name] for name in options if not _is_given(context, name)}
+        targets, _ = expanded(targets, call_timeout=options["call_timeout"], python=options["python"])
         wanted = {"targets": list(targets or builtin.names()), "checks": [c.id for c in chosen], "seed": seed}
         refuse_another_run(directory, past, {name: value for name, value in wanted.items() if value is not None})
         seed = recorded["seed"]
     with Interrupts() as interrupts:
-        loaded = [load_target(locator, options["call_timeout"]) for locator in targets or builtin.names()]
+        targets, lacks = expanded(targets, call_timeout=options["call_timeout"], python=options["python"])
+        loaded = [load_target(locator, options["call_timeout"], options["python"]) for locator in targets or builtin.names()]
         interrupts.check()
     sources = digests(targets)
     if directory is not None and past is not None:
@@ -238,12 +251,13 @@ def command(
                 "samplerfuzz": samplerfuzz.__version__,
                 "started": started.isoformat(timespec="seconds"),
                 "sources": sources,
+                "lacks": lacks,
             },
             past=past,
             accepted=known.accepted(datetime.now(UTC).date()),
             corpus=corpus,
             workers=workers,
-            open_target=partial(open_target, call_timeout=options["call_timeout"]),
+            open_target=partial(open_target, call_timeout=options["call_timeout"], python=options["python"]),
         )
     # everything is written: an interrupt while the interpreter takes itself down has nothing to stop
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
@@ -264,14 +278,14 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def load_target(locator: str, call_timeout: float) -> Target:
+def load_target(locator: str, call_timeout: float, python: str | None = None) -> Target:
     """Return the target that `locator` names on the command line, closed at the end of the command.
 
-    A call that takes longer than `call_timeout` seconds is a hang.
+    A call that takes longer than `call_timeout` seconds is a hang; `python` is the interpreter of a library.
     """
     from samplerfuzz.targets.opening import close, open_target
 
-    target = open_target(locator, call_timeout=call_timeout)
+    target = open_target(locator, call_timeout=call_timeout, python=python)
     click.get_current_context().call_on_close(partial(close, target))
     return target
 

@@ -44,8 +44,15 @@ more gave an ERROR, or a usage error.
     metavar="SECONDS",
     help="A call of the target that takes longer is a hang.",
 )
+@click.option(
+    "--python",
+    type=click.Path(exists=True, dir_okay=False),
+    default=None,
+    metavar="PATH",
+    help="The interpreter that has the library (default: the one that `samplerfuzz targets install` made).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(what: str | None, call_timeout: float, as_json: bool) -> None:
+def command(what: str | None, call_timeout: float, python: str | None, as_json: bool) -> None:
     """Run recorded findings again, each on its exact case, on the target as it is now.
 
     FIXED: the claim holds on the case. FAILED: it is still broken, or the target gives no answer where it must. ERROR: it
@@ -59,7 +66,7 @@ def command(what: str | None, call_timeout: float, as_json: bool) -> None:
 
     source, findings = _recorded(what)
     replays = []
-    for item in replay(findings, load_all(), lambda locator: load_target(locator, call_timeout)):
+    for item in replay(findings, load_all(), lambda locator: load_target(locator, call_timeout, python)):
         replays.append(item)
         if not as_json:
             _print(item)

@@ -72,10 +72,16 @@ def refuse_changed_code(directory: Path, past: RunHistory, sources: Mapping[str,
 
 
 def digests(locators: Sequence[str]) -> dict[str, str]:
-    """Return for every target that lies in a file of its own a digest of that file."""
+    """Return for every target that lies in a file of its own, or is called by an adapter, a digest of that file."""
+    from samplerfuzz.targets.libraries.adapter import adapter_file
+    from samplerfuzz.targets.libraries.opening import named
+
     found = {}
     for locator in locators:
         where = locator.rpartition(":")[0]
+        library = None if locator.startswith("builtin:") else named(locator)
+        if library is not None:
+            where = str(adapter_file(library.library.name))
         if where.endswith(".py"):
             origin: str | None = where
         else:

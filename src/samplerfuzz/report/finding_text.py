@@ -30,6 +30,8 @@ def finding_block(finding: Finding, reproducer: Path | None, known: str | None =
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
     facts.add_row("target", Text(printable(finding.target)))
+    if finding.version:
+        facts.add_row("version", Text(printable(finding.version)))
     facts.add_row("stages", Text(stages(finding)))
     for name, value in input_lines(finding.case, v.row, finding.per_row):
         facts.add_row(name, Text(value))

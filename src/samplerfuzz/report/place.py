@@ -7,6 +7,8 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
+from samplerfuzz.targets.libraries.opening import named
+
 
 @dataclass(frozen=True)
 class Place:
@@ -19,7 +21,7 @@ class Place:
 def place_of(locator: str) -> Place | None:
     """Return the place of `FILE.py:NAME` or `package.module:NAME`; None where there is no source file. Nothing is executed."""
     where, _, name = locator.rpartition(":")
-    if not where or locator.startswith("builtin:"):
+    if not where or locator.startswith("builtin:") or named(locator) is not None:
         return None
     path = Path(where) if where.endswith(".py") else _origin(where)
     if path is None:

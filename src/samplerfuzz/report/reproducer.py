@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import jinja2
@@ -17,8 +18,11 @@ from samplerfuzz.checks.finding import Finding
 from samplerfuzz.core.registry import parameter
 from samplerfuzz.report.assertions import Assertion, assertion
 from samplerfuzz.report.files import write_atomically
+from samplerfuzz.report.inlined import inlined
 from samplerfuzz.report.literal import literal
 from samplerfuzz.report.text import number, printable
+from samplerfuzz.targets.libraries.adapter import adapter_file
+from samplerfuzz.targets.libraries.opening import named
 
 _BUILTIN = "builtin:"
 _PACKAGE = Path(samplerfuzz.__file__).resolve().parent
@@ -51,6 +55,7 @@ def reproducer_source(finding: Finding) -> str:
         returns=f'"{finding.returns}"',
         row=0 if asserted.template.startswith("seeds_") else finding.violation.row,
         stateful=finding.stateful,
+        **_library(finding.target),
         constants=[(key, literal(value)) for key, value in {**asserted.constants, **_place(finding)}.items()],
     )
 
@@ -71,6 +76,8 @@ def _loader(locator: str) -> tuple[str, str, str, bool]:
     """Return how the target is loaded, from where, its name, and whether it is a part of samplerfuzz."""
     if locator.startswith(_BUILTIN):
         return "builtin", "", locator.removeprefix(_BUILTIN), True
+    if (library := named(locator)) is not None:
+        return "inline", "", library.function or "", False
     where, _, name = locator.rpartition(":")
     if where.endswith(".py"):
         path = Path(where).resolve()
@@ -78,11 +85,22 @@ def _loader(locator: str) -> tuple[str, str, str, bool]:
     return "module", where, name, where.split(".")[0] == "samplerfuzz"
 
 
+def _library(locator: str) -> dict[str, str]:
+    """Return what the program says of a library, and the part of its adapter that calls it."""
+    item = None if locator.startswith(_BUILTIN) else named(locator)
+    if item is None or item.function is None:
+        return {}
+    code = inlined(adapter_file(item.library.name), item.function)
+    return {"library": item.library.name, "code": indent(code, "    "), "function": item.function}
+
+
 def _docstring(finding: Finding, loader: str, own: bool, asserted: Assertion) -> str:
     v = finding.violation
     assumed = " (assumed from the signature)" if finding.order_was_assumed else ""
     needs = "The target is a part of samplerfuzz." if own else "Runs without samplerfuzz: NumPy and the target are enough."
-    argument = "" if loader == "builtin" else " [FILE.py:NAME]" if loader == "file" else " [MODULE:NAME]"
+    if finding.version:
+        needs = f"Runs without samplerfuzz. Seen with {finding.version}."
+    argument = "" if loader in ("builtin", "inline") else " [FILE.py:NAME]" if loader == "file" else " [MODULE:NAME]"
     lines = [
         f"{v.severity.upper()}: {v.title}",
         "",

@@ -65,6 +65,7 @@ class FindingEntry(_Model):
     cases: int = Field(description="(row, configuration) pairs until then")
     repeats: int
     stateful: bool = Field(default=False, description="whether the target carries a state from step to step")
+    version: str = Field(default="", description="of the library that the target belongs to")
     reproducer: str | None = Field(description="path of a program that shows it, relative to the report directory")
     known: str | None = Field(default=None, description="why the baseline accepts it; such a finding does not count for the status")
 

@@ -1,6 +1,9 @@
-"""What a worker does for a plain function: import the user's file, describe the function, call it."""
+"""What a worker does for plain functions: import the user's files, describe the functions, call them."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 from samplerfuzz.core.errors import UsageError
 from samplerfuzz.targets.frames import case_of, outcome_frame, spec_header
@@ -9,29 +12,41 @@ from samplerfuzz.targets.target import Outcome
 from samplerfuzz.targets.worker import Arrays, Call, Header
 
 
-def open_plain(header: Header) -> tuple[Header, Call | None]:
-    """Return the specification of `locator` and the function that runs a case, or what is wrong with it and None.
+def open_functions(header: Header) -> tuple[Header, Call | None]:
+    """Import the functions that the header names, and return what `described` makes of them."""
+    return described(header, find_function)
 
-    The header also says `time_limit`, in seconds, `declaration`, which holds instead of the function's own where there is one, and
-    `returns` where that was told from an earlier answer.
+
+def described(header: Header, find: Callable[[str], Callable[..., Any]], version: str = "") -> tuple[Header, Call | None]:
+    """Return the specifications of `functions` and the function that runs a case, or what is wrong with one and None.
+
+    The header says `functions`, pairs of a locator and where its function is found, `time_limit`, in seconds, `declaration`, which holds
+    instead of the functions' own where there is one, and `returns` of each where that was told from an earlier answer.
+
+    Args:
+      find: gives the function of a place.
+      version: what is tested.
     """
-    locator = header["locator"]
-    try:
-        function = find_function(locator)
-        target = PlainTarget(function, locator=locator, time_limit=header["time_limit"], declaration=header["declaration"])
-        spec = spec_header(target.spec)
-    except UsageError as error:
-        return {"error": str(error)}, None
-    except TypeError as error:
-        return {"error": f"target {locator!r}: its declaration holds more than numbers and names ({error})"}, None
-    if header["returns"] is not None:
-        target.settle_form(header["returns"])
+    targets, specs = [], []
+    for (locator, where), returns in zip(header["functions"], header["returns"], strict=True):
+        try:
+            function = find(where)
+            target = PlainTarget(function, locator=locator, time_limit=header["time_limit"], declaration=header["declaration"])
+            specs.append({**spec_header(target.spec), "version": version})
+        except UsageError as error:
+            return {"error": str(error)}, None
+        except TypeError as error:
+            return {"error": f"target {locator!r}: its declaration holds more than numbers and names ({error})"}, None
+        if returns is not None:
+            target.settle_form(returns)
+        targets.append(target)
 
     def call(request: Header, arrays: Arrays) -> tuple[Header, Arrays]:
+        target = targets[request["function"]]
         target.alive = request["alive"]
         return outcome_frame(_run(target, arrays))
 
-    return {"spec": spec}, call
+    return {"specs": specs}, call
 
 
 def _run(target: PlainTarget, arrays: Arrays) -> Outcome:

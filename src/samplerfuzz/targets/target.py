@@ -34,6 +34,7 @@ class TargetSpec:
       order_was_assumed: the order was taken from the signature.
       stateful: it carries a state from step to step: a class with `step`, or a function of `state`.
       resets, clones: a stream of steps can be reset, cloned.
+      version: of the library that it belongs to and of what that computes with, or "".
     """
 
     name: str
@@ -53,6 +54,7 @@ class TargetSpec:
     stateful: bool = False
     resets: bool = False
     clones: bool = False
+    version: str = ""
 
     @property
     def engine(self) -> Dialect | None:

@@ -4,7 +4,7 @@ Run as `python worker.py`. Standard library and NumPy only, so that this one fil
 installed there. A frame is 16 bytes (the mark `sfz1`, the length of the header as uint32, that of the body as uint64, little
 endian), a JSON header and the raw bytes of arrays; `header["arrays"]` names each with dtype and shape. Nothing is pickled.
 
-The first frame opens a driver: `path` becomes sys.path, `driver` is "FILE.py:NAME", and NAME(header) returns the answer's header
+The first frame opens a driver: `path`, where given, becomes sys.path, `driver` is "FILE.py:NAME", and NAME(header) returns the answer's header
 and a function (header, arrays) -> (header, arrays) that answers every later frame, or None where it refuses. In the header it finds
 `alive`, to be called where a part of the work is done: the parent then waits as long again. A driver that raises has a bug: the
 answer is its traceback, `bug`. Requests come on standard input and answers go to what was standard output. Both are made private
@@ -90,7 +90,7 @@ def main() -> None:
     opening = _read_frame(requests)
     if opening is None:
         return
-    sys.path[:] = opening[0]["path"]
+    sys.path[:] = opening[0].get("path", sys.path)
     header, call = _driver(opening[0]["driver"])(opening[0])
     answer(header, {})
     while call is not None and (frame := _read_frame(requests)) is not None:

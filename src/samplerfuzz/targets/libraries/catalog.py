@@ -1,0 +1,52 @@
+"""Which libraries samplerfuzz drives, the versions it was tried with, and how pip installs them."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from samplerfuzz.core.errors import UsageError
+
+# named first and by itself: everything that asks for torch later is content with this build
+_TORCH = ("torch==2.13.0",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Library:
+    """A library whose samplers can be tested.
+
+    Attributes:
+      name: on the command line.
+      version: what the adapter was tried with.
+      steps: arguments of pip, in order; `{version}` stands for the version wanted.
+      size: of the environment, in megabytes, about.
+      every_push: whether this project's own CI tests it at every push, or a person before a release.
+      minutes: how long installing takes on 2 cores, where it is more than the download.
+    """
+
+    name: str
+    version: str
+    steps: tuple[tuple[str, ...], ...]
+    size: int
+    every_push: bool = False
+    minutes: int = 0
+
+
+LIBRARIES: dict[str, Library] = {
+    library.name: library
+    for library in (
+        Library(name="transformers", version="5.23.0", steps=(_TORCH, ("transformers=={version}",)), size=1000, every_push=True),
+    )
+}
+
+
+def find_library(name: str) -> Library:
+    """Return the library `name`.
+
+    Raises:
+      UsageError: there is none; the message lists those there are.
+    """
+    if name in LIBRARIES:
+        return LIBRARIES[name]
+    close = difflib.get_close_matches(name, LIBRARIES, n=1)
+    raise UsageError(f"unknown library {name!r}; {f'did you mean {close[0]!r}? ' if close else ''}known: {', '.join(LIBRARIES)}")
