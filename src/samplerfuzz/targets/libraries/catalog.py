@@ -32,12 +32,12 @@ class Library:
     minutes: int = 0
 
 
-LIBRARIES: dict[str, Library] = {
-    library.name: library
-    for library in (
-        Library(name="transformers", version="5.23.0", steps=(_TORCH, ("transformers=={version}",)), size=1000, every_push=True),
-    )
-}
+# fmt: off
+LIBRARIES: dict[str, Library] = {library.name: library for library in (
+    Library(name="numpy", version="2.4.6", steps=(("numpy=={version}",),), size=60, every_push=True),
+    Library(name="transformers", version="5.23.0", steps=(_TORCH, ("transformers=={version}",)), size=1000, every_push=True),
+)}
+# fmt: on
 
 
 def find_library(name: str) -> Library:

@@ -42,6 +42,10 @@ def named(locator: str) -> Named | None:
     name, pinned, version = where.partition("==")
     if name not in LIBRARIES and (colon or "/" in locator or locator.endswith(".py")) and not pinned:
         return None
+    if name not in LIBRARIES and not pinned:
+        raise UsageError(
+            f"target {locator!r}: expected FILE.py:NAME, package.module:NAME, builtin:NAME or a library; known libraries: {', '.join(LIBRARIES)}"
+        )
     if pinned and not version:
         raise UsageError(f"target {locator!r}: expected a version after ==, for example {name}=={find_library(name).version}")
     if colon and not function:

@@ -7,7 +7,6 @@ can hold only where all rows have as many tokens.
 import numpy as np
 import torch
 import transformers
-from transformers import GenerationConfig, GenerationMixin
 
 import samplerfuzz as sf
 

@@ -1,0 +1,158 @@
+"""A released library is a target: its adapter is called in the library's interpreter, where samplerfuzz need not be installed."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from samplerfuzz.cases import Case, Generator
+from samplerfuzz.core.errors import UsageError
+from samplerfuzz.report.inlined import inlined
+from samplerfuzz.targets.libraries import environments
+from samplerfuzz.targets.libraries.adapter import adapter_file, functions_of
+from samplerfuzz.targets.libraries.catalog import LIBRARIES, find_library
+from samplerfuzz.targets.libraries.opening import Named, host_of, named
+from samplerfuzz.targets.opening import close, expanded, open_target
+
+HERE = sys.executable
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_every_library_has_an_adapter_that_declares_what_it_tests(library):
+    file = adapter_file(library)
+    functions = functions_of(file)
+    assert functions
+    assert all(functions.values()), "a function says what of the library it calls"
+    defined = {node.name for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)}
+    assert "version" in defined
+    assert any("{version}" in argument for step in LIBRARIES[library].steps for argument in step)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_what_a_reproducer_inlines_is_a_program(library):
+    file = adapter_file(library)
+    for name in functions_of(file):
+        source = inlined(file, name)
+        compile(source, name, "exec")
+        assert "samplerfuzz" not in source
+        assert "sf.target" not in source
+
+
+def test_a_library_is_all_functions_of_its_adapter():
+    found, lacks = expanded(["numpy", "numpy:choice", "builtin:top_k"], python=HERE)
+    assert found == ["numpy:choice", "numpy:legacy_choice", "numpy:multinomial", "builtin:top_k"]
+    assert lacks == {}
+    host_of(named("numpy"), python=HERE).close()
+
+
+def test_functions_of_a_library_share_a_process_that_is_started_again():
+    first, second = (open_target(f"numpy:{name}", python=HERE) for name in ("choice", "multinomial"))
+    case = Generator(parameters=(), inputs=frozenset({"seed"}), per_row=False).case(
+        np.random.default_rng(0), rows=3, size=5, strategy="ordinary", regime="normal"
+    )
+    before = first.run(case).value
+    close(second)
+    assert np.array_equal(first.run(case).value, before)
+    assert first.spec.version == f"numpy {np.__version__}"
+    close(first)
+
+
+def test_the_worker_needs_no_installed_samplerfuzz(tmp_path, monkeypatch):
+    # an interpreter in which `import samplerfuzz` would fail
+    bare = tmp_path / "python"
+    site = Path(np.__file__).parents[1]
+    code = f"import sys; sys.path[:] = [p for p in sys.path if 'site-packages' not in p] + [{str(tmp_path)!r}]"
+    (tmp_path / "numpy").symlink_to(site / "numpy")
+    if (site / "numpy.libs").exists():
+        (tmp_path / "numpy.libs").symlink_to(site / "numpy.libs")
+    (tmp_path / "sitecustomize.py").write_text(code + "\n")
+    bare.write_text(f'#!/bin/sh\nexec env PYTHONPATH={tmp_path} {HERE} "$@"\n')
+    bare.chmod(0o755)
+    absent = subprocess.run([bare, "-c", "import samplerfuzz"], capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
+    assert "No module named 'samplerfuzz'" in absent.stderr
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    target = open_target("numpy:choice", python=str(bare))
+    outcome = target.run(Case(logits=np.array([[0.0, 50.0]], np.float32), seeds=np.array([1])))
+    assert outcome.value.tolist() == [1]
+    close(target)
+
+
+@pytest.mark.parametrize(
+    ("locator", "words"),
+    [
+        ("numpyy", "known libraries: numpy"),
+        ("numpy==", "expected a version after ==, for example numpy=="),
+        ("numpy:", "expected a function after the colon"),
+        ("nampy==1.0", "did you mean 'numpy'"),
+    ],
+)
+def test_a_name_that_is_no_library_is_refused_with_the_known_ones(locator, words):
+    with pytest.raises(UsageError) as refused:
+        named(locator)
+    assert words in str(refused.value)
+
+
+def test_an_unknown_function_is_refused_with_the_known_ones():
+    with pytest.raises(UsageError, match="no function 'choise'; known: choice, legacy_choice, multinomial"):
+        open_target("numpy:choise", python=HERE)
+
+
+@pytest.mark.parametrize("locator", ["mine.py:top_k", "a/b.py:f", "package.module:f", "builtin:top_k", "transformers.generation:f"])
+def test_files_modules_and_builtins_are_no_libraries(locator):
+    assert named(locator) is None
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMPLERFUZZ_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def test_a_library_that_is_not_installed_says_how(cache):
+    with pytest.raises(UsageError, match="samplerfuzz targets install numpy==9.9.9"):
+        host_of(Named(library=find_library("numpy"), version="9.9.9", function=None))
+
+
+def test_an_install_goes_on_where_it_was_broken_off(cache, monkeypatch):
+    steps = (("first=={version}",), ("second",))
+    library = environments.Library(name="numpy", version="1.0", steps=steps, size=1)
+    ran, failing = [], ["second"]
+
+    def run(command, what):
+        ran.append(command[-1])
+        if command[-1] in failing:
+            raise UsageError(f"{what} failed")
+        if "venv" in command:
+            (Path(command[-1]) / "bin").mkdir(parents=True)
+            (Path(command[-1]) / "bin" / "python").touch()
+
+    monkeypatch.setattr(environments, "_run", run)
+    with pytest.raises(UsageError, match="pip install second failed"):
+        environments.install(library, None, lambda line: None)
+    assert environments.installed(library) == []
+    assert ran[1:] == ["first==1.0", "second"]
+    failing.clear()
+    ran.clear()
+    made = environments.install(library, None, lambda line: None)
+    assert ran == ["second"]
+    assert made.is_complete
+    assert environments.interpreter(library, None) == made.python
+    ran.clear()
+    environments.install(library, None, lambda line: None)
+    assert ran == []
+    assert [item.version for item in environments.remove(library, "1.0")] == ["1.0"]
+    assert environments.installed(library) == []
+    with pytest.raises(UsageError, match="no environment of numpy"):
+        environments.remove(library, None)
+
+
+def test_what_pip_said_last_is_told(cache):
+    library = environments.Library(name="numpy", version="1.0", steps=(("./no/such/directory",),), size=1)
+    with pytest.raises(UsageError) as refused:
+        environments.install(library, None, lambda line: None)
+    assert "run the same command again to go on from here" in str(refused.value)
+    assert "no/such/directory" in str(refused.value)
