@@ -144,6 +144,7 @@ class Finding:
                 cases=data["cases"],
                 repeats=data["repeats"],
                 stateful=data.get("stateful", False),
+                version=data.get("version", ""),
             )
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"no finding: {type(error).__name__}: {error}") from error
