@@ -27,7 +27,9 @@ def run(*arguments):
 def test_the_report_says_what_happens_and_carries_a_program_that_shows_it(tmp_path):
     file, directory = tmp_path / "mine.py", tmp_path / "run"
     file.write_text(FILE)
-    found = run("fuzz", f"{file}:mine", "--max-cases", "300", "--seed", "1", "--report-dir", str(directory), "--checks", "support", "--no-model")
+    found = run(
+        "fuzz", f"{file}:mine", "--max-cases", "300", "--seed", "1", "--report-dir", str(directory), "--checks", "support", "--no-model"
+    )
     assert found.exit_code == 1, found.output
     (program,) = (directory / "findings").glob("*.py")
     done = run("report", str(directory), "--issue", program.stem)

@@ -44,7 +44,10 @@ def document():
         anchor = entry["reproducer"].removesuffix(".py")
         lines += ["", f'<a id="{anchor}"></a>', "", f"## {entry['library']} {entry['version']}: {cell(entry['title'])}", ""]
         lines += [f"- **Where**: `{entry['function']}`; claim `{entry['claim']}`, {entry['severity']}"]
-        lines += [f"- **{name.capitalize()}**: {cell(entry[name])}" for name in ("case", "expected", "observed", "cause", "consequence", "upstream")]
+        lines += [
+            f"- **{name.capitalize()}**: {cell(entry[name])}"
+            for name in ("case", "expected", "observed", "cause", "consequence", "upstream")
+        ]
         lines += [f"- **Reproducer**: [{entry['reproducer']}](trophies/{entry['reproducer']})"]
     return "\n".join(lines) + "\n"
 

@@ -40,7 +40,9 @@ _SHOWN = 8
 @click.option("--max-cases", type=click.IntRange(min=1), default=None, metavar="N", help="Stop after N rows.")
 @click.option("--seed", type=click.IntRange(min=0), default=None, metavar="N", help="Seed of the cases (default: random, printed).")
 @click.option("--call-timeout", type=Seconds(), default=10.0, show_default=True, metavar="SECONDS", help="A call that takes longer hangs.")
-@click.option("--python", type=click.Path(exists=True, dir_okay=False), default=None, metavar="PATH", help="The interpreter of A, a library.")
+@click.option(
+    "--python", type=click.Path(exists=True, dir_okay=False), default=None, metavar="PATH", help="The interpreter of A, a library."
+)
 @click.option("--python-b", type=click.Path(exists=True, dir_okay=False), default=None, metavar="PATH", help="That of B (default: as A).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -87,7 +89,7 @@ def _pairs(first: str, second: str, call_timeout: float, python: str | None, pyt
 
     left, _ = expanded([first], call_timeout=call_timeout, python=python)
     right, _ = expanded([second], call_timeout=call_timeout, python=python_b or python)
-    if [first] == left and [second] == right:
+    if (first,) == left and (second,) == right:
         return [(first, second)]
     names = {locator.rpartition(":")[2]: locator for locator in right}
     found = [(locator, names[name]) for locator in left if (name := locator.rpartition(":")[2]) in names]

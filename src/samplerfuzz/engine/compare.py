@@ -62,7 +62,13 @@ class Comparison:
 
 
 def compare(
-    first: Target, second: Target, *, seed: int, seconds: float, cases: int | None = None, tell: Callable[[Comparison], None] = lambda c: None
+    first: Target,
+    second: Target,
+    *,
+    seed: int,
+    seconds: float,
+    cases: int | None = None,
+    tell: Callable[[Comparison], None] = lambda c: None,
 ) -> Comparison:
     """Throw the same rows at both and sort what differs.
 
@@ -82,7 +88,9 @@ def compare(
     for spec in specs:
         if spec.returns == "tokens" or spec.stateful:
             what = "draws tokens" if spec.returns == "tokens" else "keeps a state"
-            raise UsageError(f"{spec.locator} {what}; compare takes targets that give logits or probabilities, `samplerfuzz fuzz` tests this one")
+            raise UsageError(
+                f"{spec.locator} {what}; compare takes targets that give logits or probabilities, `samplerfuzz fuzz` tests this one"
+            )
     shared = [name for name in specs[0].parameters if name in specs[1].parameters]
     if not shared:
         raise UsageError(f"{specs[0].locator} and {specs[1].locator} share no parameter: {_takes(specs[0])}; {_takes(specs[1])}")
@@ -113,14 +121,14 @@ def _count(
     result.unjudged += int((~clean).sum())
     if not all(answered):
         which = "first" if answered[1] else "second"
-        for row in np.flatnonzero(clean):
+        for row in np.flatnonzero(clean).tolist():
             result.add(Difference(case=case.take([row]), reason=f"only the {which} refuses", answers=_shown(outcomes, row)))
         return
     p, q = (judgement.distributions for judgement in judgements)
     same = ((p > 0) == (q > 0)).all(-1) & (np.abs(p - q) <= _RELATIVE * np.maximum(p, q) + _ABSOLUTE).all(-1)
     result.agree += int((same & clean).sum())
     wrong = [_wrong(judgement) for judgement in judgements]
-    for row in np.flatnonzero(clean & ~same):
+    for row in np.flatnonzero(clean & ~same).tolist():
         guilty = [rows[row] for rows in wrong]
         if all(guilty):
             reason = "both are wrong"

@@ -112,7 +112,10 @@ class Outcome:
 class Target(Protocol):
     """Anything that can be fuzzed."""
 
-    spec: TargetSpec
+    @property
+    def spec(self) -> TargetSpec:
+        """What it promises."""
+        ...
 
     def run(self, case: Case) -> Outcome:
         """Call the target once. Never raises for what the target does.
