@@ -31,7 +31,9 @@ def compiler():
     directory.mkdir(parents=True, exist_ok=True)
     if not (directory / "node_modules" / "@types" / "sarif").is_dir():
         (directory / "package.json").write_text("{}")
-        subprocess.run(["npm", "install", "--no-audit", "--no-fund", *PACKAGES], cwd=directory, check=True, capture_output=True, timeout=300)
+        subprocess.run(
+            ["npm", "install", "--no-audit", "--no-fund", *PACKAGES], cwd=directory, check=True, capture_output=True, timeout=300
+        )
     return directory
 
 
@@ -44,7 +46,20 @@ def complaints(compiler, name, text):
 
 def test_what_a_run_writes_has_the_types_of_the_published_schema(compiler, tmp_path):
     (tmp_path / "mine.py").write_text(SAMPLER)
-    command = [sys.executable, "-m", "samplerfuzz", "fuzz", "mine.py:mine", "--max-time", "5", "--seed", "1", "--no-model", "--report-dir", "run"]
+    command = [
+        sys.executable,
+        "-m",
+        "samplerfuzz",
+        "fuzz",
+        "mine.py:mine",
+        "--max-time",
+        "5",
+        "--seed",
+        "1",
+        "--no-model",
+        "--report-dir",
+        "run",
+    ]
     assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 1
     text = (tmp_path / "run" / "sarif.json").read_text("utf-8")
     assert text.count('"ruleId"') >= 3
