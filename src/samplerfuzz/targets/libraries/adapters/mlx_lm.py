@@ -143,6 +143,18 @@ def sampler_with_xtc(logits, top_p, min_p, xtc_threshold, xtc_probability, top_k
     return np.array(made(log_probabilities(logits)))
 
 
+@sf.target(order=["temperature"], returns="tokens", dialect="mlx-lm")
+def sampler_after_a_refusal(logits, temperature, seed):
+    """sample_utils.make_sampler with a temperature, right after one with top_k = V was refused"""
+    mx.random.seed(seed)
+    own = log_probabilities(logits)
+    try:
+        utils.make_sampler(temp=1.0, top_p=0.0, min_p=0.0, top_k=logits.shape[1], xtc_probability=0.0)(own)
+    except ValueError:
+        pass
+    return np.array(utils.make_sampler(temp=temperature, top_p=0.0, min_p=0.0, top_k=0, xtc_probability=0.0)(own))
+
+
 @sf.target(order=["logit_bias"], returns="logits", dialect="mlx-lm")
 def logit_bias(logits, logit_bias):
     """sample_utils.make_logits_processors with a logit bias"""
