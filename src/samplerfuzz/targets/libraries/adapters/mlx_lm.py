@@ -52,14 +52,16 @@ def top_k(logits, top_k):
 
 @sf.target(order=["top_p"], returns="logits", dialect="mlx-lm")
 def top_p(logits, top_p):
-    """sample_utils.apply_top_p"""
-    return answered(utils.apply_top_p(log_probabilities(logits), top_p))
+    """sample_utils.apply_top_p, where make_sampler calls it"""
+    own = log_probabilities(logits)
+    return answered(utils.apply_top_p(own, top_p) if 0 < top_p < 1 else own)
 
 
 @sf.target(order=["min_p"], returns="logits", dialect="mlx-lm")
 def min_p(logits, min_p, min_tokens_to_keep):
-    """sample_utils.apply_min_p"""
-    return answered(utils.apply_min_p(log_probabilities(logits), min_p, min_tokens_to_keep))
+    """sample_utils.apply_min_p, where make_sampler calls it"""
+    own = log_probabilities(logits)
+    return answered(utils.apply_min_p(own, min_p, min_tokens_to_keep) if min_p != 0 else own)
 
 
 @sf.target(order=["xtc"], returns="logits", dialect="mlx-lm", domain={"xtc_threshold": (0, 0.5)})
@@ -72,24 +74,27 @@ def xtc(logits, xtc_threshold, xtc_probability, seed):
 @sf.target(order=["top_k"], returns="logits", dialect="mlx-lm", dtype="bfloat16")
 def top_k_bfloat16(logits, top_k):
     """sample_utils.apply_top_k in bfloat16"""
-    return answered(utils.apply_top_k(log_probabilities(logits, mx.bfloat16), top_k))
+    return answered(utils.apply_top_k(mx.array(logits).astype(mx.bfloat16), top_k))
 
 
 @sf.target(order=["top_p"], returns="logits", dialect="mlx-lm", dtype="bfloat16")
 def top_p_bfloat16(logits, top_p):
-    """sample_utils.apply_top_p in bfloat16"""
-    return answered(utils.apply_top_p(log_probabilities(logits, mx.bfloat16), top_p))
+    """sample_utils.apply_top_p in bfloat16, where make_sampler calls it"""
+    own = log_probabilities(logits, mx.bfloat16)
+    return answered(utils.apply_top_p(own, top_p) if 0 < top_p < 1 else own)
 
 
 @sf.target(order=["min_p"], returns="logits", dialect="mlx-lm", dtype="bfloat16")
 def min_p_bfloat16(logits, min_p):
-    """sample_utils.apply_min_p in bfloat16"""
-    return answered(utils.apply_min_p(log_probabilities(logits, mx.bfloat16), min_p, 1))
+    """sample_utils.apply_min_p in bfloat16, where make_sampler calls it"""
+    own = mx.array(logits).astype(mx.bfloat16)
+    return answered(utils.apply_min_p(own, min_p, 1) if min_p != 0 else own)
 
 
 @sf.target(order=["xtc"], returns="logits", dialect="mlx-lm", dtype="bfloat16", domain={"xtc_threshold": (0, 0.5)})
 def xtc_bfloat16(logits, xtc_threshold):
     """sample_utils.apply_xtc in bfloat16"""
+    mx.random.seed(0)
     return answered(utils.apply_xtc(log_probabilities(logits, mx.bfloat16), 1.0, xtc_threshold, []))
 
 
@@ -117,11 +122,11 @@ def categorical_float16(logits, temperature, seed):
 
 
 @sf.target(order=["top_p", "min_p", "top_k", "temperature"], returns="tokens", dialect="mlx-lm")
-def sampler(logits, top_p, min_p, min_tokens_to_keep, top_k, temperature, seed):
+def sampler(logits, top_p, min_p, top_k, temperature, seed):
     """sample_utils.make_sampler without XTC"""
     mx.random.seed(seed)
     made = utils.make_sampler(
-        temp=temperature, top_p=top_p, min_p=min_p, min_tokens_to_keep=min_tokens_to_keep, top_k=top_k, xtc_probability=0.0
+        temp=temperature, top_p=top_p, min_p=min_p, min_tokens_to_keep=1, top_k=top_k, xtc_probability=0.0
     )
     return np.array(made(log_probabilities(logits)))
 
