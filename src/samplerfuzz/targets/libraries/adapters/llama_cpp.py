@@ -87,7 +87,10 @@ def dried(multiplier, base, length, last_n, breakers):
     if not len(breakers) or multiplier == 0 or not base >= 1 or last_n <= 0:
         return llama_cpp.llama_sampler_init_dry(None, multiplier, base, int(length), int(last_n), None, 0)
     make = ctypes.CDLL(llama_cpp.llama_cpp._lib._name)._Z30llama_sampler_init_dry_testingffiiRKSt6vectorIS_IiSaIiEESaIS1_EE
-    make.restype, make.argtypes = llama_cpp.llama_sampler_p_ctypes, [ctypes.c_float, ctypes.c_float, ctypes.c_int32, ctypes.c_int32, ctypes.c_void_p]
+    make.restype, make.argtypes = (
+        llama_cpp.llama_sampler_p_ctypes,
+        [ctypes.c_float, ctypes.c_float, ctypes.c_int32, ctypes.c_int32, ctypes.c_void_p],
+    )
     # a std::vector is three pointers: its begin, its end, and the end of its memory
     ids = np.array(breakers, np.int32)
     inner = np.array([[at, at + 4, at + 4] for at in ids.ctypes.data + 4 * np.arange(len(ids))], np.uint64)

@@ -35,6 +35,9 @@ def answered(array):
 
 
 def processed(processors, logits, history):
+    if any(((ids < 0) | (ids >= logits.shape[1])).any() for ids in map(np.asarray, history)):
+        # what was generated is in the vocabulary; mlx checks no index, and what it then overwrites spoils every later call
+        raise ValueError("a token of the history lies outside the vocabulary")
     rows = []
     for row, ids in zip(logits, history, strict=True):
         z = mx.array(row[None])
@@ -125,9 +128,7 @@ def categorical_float16(logits, temperature, seed):
 def sampler(logits, top_p, min_p, top_k, temperature, seed):
     """sample_utils.make_sampler without XTC"""
     mx.random.seed(seed)
-    made = utils.make_sampler(
-        temp=temperature, top_p=top_p, min_p=min_p, min_tokens_to_keep=1, top_k=top_k, xtc_probability=0.0
-    )
+    made = utils.make_sampler(temp=temperature, top_p=top_p, min_p=min_p, min_tokens_to_keep=1, top_k=top_k, xtc_probability=0.0)
     return np.array(made(log_probabilities(logits)))
 
 
@@ -160,12 +161,6 @@ def sampler_after_a_refusal(logits, temperature, seed):
     return np.array(utils.make_sampler(temp=temperature, top_p=0.0, min_p=0.0, top_k=0, xtc_probability=0.0)(own))
 
 
-@sf.target(order=["logit_bias"], returns="logits", dialect="mlx-lm")
-def logit_bias(logits, logit_bias):
-    """sample_utils.make_logits_processors with a logit bias"""
-    return processed(utils.make_logits_processors(logit_bias=logit_bias), logits, [[] for _ in logits])
-
-
 @sf.target(order=["repetition_penalty"], returns="logits", dialect="mlx-lm")
 def repetition_penalty(logits, history, repetition_penalty, penalty_last_n):
     """sample_utils.make_logits_processors with a repetition penalty"""
@@ -190,6 +185,8 @@ def frequency_penalty(logits, history, frequency_penalty, penalty_last_n):
 @sf.target(order=["logit_bias", "repetition_penalty", "presence_penalty", "frequency_penalty"], returns="logits", dialect="mlx-lm")
 def processors(logits, history, logit_bias, repetition_penalty, presence_penalty, frequency_penalty, penalty_last_n):
     """sample_utils.make_logits_processors with everything"""
+    if any(not 0 <= token < logits.shape[1] for token in logit_bias):
+        raise ValueError("a biased token lies outside the vocabulary")
     made = utils.make_logits_processors(
         logit_bias=logit_bias,
         repetition_penalty=repetition_penalty,
@@ -216,3 +213,9 @@ class Sampler:
 
     def step(self, logits):
         return np.array(self.made(log_probabilities(logits)))
+
+
+@sf.target(order=["logit_bias"], returns="logits", dialect="mlx-lm")
+def logit_bias(logits, logit_bias):
+    """sample_utils.make_logits_processors with a logit bias, ids outside the vocabulary among them"""
+    return processed(utils.make_logits_processors(logit_bias=logit_bias), logits, [[] for _ in logits])
