@@ -4,6 +4,7 @@
 numbers come from mlx's one global state, which is seeded before each call.
 """
 
+import contextlib
 import importlib.metadata
 import importlib.util
 from pathlib import Path
@@ -154,10 +155,8 @@ def sampler_after_a_refusal(logits, temperature, seed):
     """sample_utils.make_sampler with a temperature, right after one with top_k = V was refused"""
     mx.random.seed(seed)
     own = log_probabilities(logits)
-    try:
+    with contextlib.suppress(ValueError):
         utils.make_sampler(temp=1.0, top_p=0.0, min_p=0.0, top_k=logits.shape[1], xtc_probability=0.0)(own)
-    except ValueError:
-        pass
     return np.array(utils.make_sampler(temp=temperature, top_p=0.0, min_p=0.0, top_k=0, xtc_probability=0.0)(own))
 
 

@@ -146,8 +146,10 @@ def chain(logits, temperature, top_k, top_p, seed):
 
 @sf.target(order=["temperature", "top_k", "top_p"], returns="tokens")
 def batch(logits, temperature, top_k, top_p, seed):
-    """Generator.generate_next_token of a batch, with do_sample, temperature, top_k and top_p"""
-    return drawn(logits, [0], do_sample=True, top_k=top_k, top_p=top_p, temperature=temperature, random_seed=seed)
+    """Generator.generate_next_token of batches of up to 32, its limit, with do_sample, temperature, top_k and top_p"""
+    options = {"do_sample": True, "top_k": top_k, "top_p": top_p, "temperature": temperature}
+    parts = range(0, len(logits), 32)
+    return np.concatenate([drawn(logits[begin : begin + 32], [0], random_seed=seed + begin, **options) for begin in parts])
 
 
 @sf.target(order=["repetition_penalty", "top_k"], returns="tokens", per_row=True)
@@ -155,16 +157,16 @@ def repetition_penalty(logits, history, repetition_penalty, top_k, seed):
     """Generator.generate_next_token with repetition_penalty, do_sample and top_k"""
     out = np.zeros(len(logits), np.int64)
     for index in range(len(logits)):
-        if not len(history[index]):
-            raise ValueError("a generator needs a prompt")
+        # a generator needs a prompt: where no token was seen, one that is not penalised
+        seen = len(history[index]) > 0
         out[index] = drawn(
             logits[index : index + 1],
-            history[index],
+            history[index] if seen else [0],
             do_sample=True,
             top_k=int(top_k[index]),
             top_p=1.0,
             temperature=1.0,
-            repetition_penalty=float(repetition_penalty[index]),
+            repetition_penalty=float(repetition_penalty[index]) if seen else 1.0,
             random_seed=int(seed[index]),
         )[0]
     return out
