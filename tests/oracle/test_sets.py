@@ -35,6 +35,8 @@ def logs(*p):
         (logs(0.5, 0.3, 0.2), ["top_p"], {"top_p": 1.0}, {0, 1, 2}, set()),
         (logs(0.5, 0.3, 0.2), ["min_p"], {"min_p": 0.5}, {0, 1}, set()),
         (logs(0.5, 0.3, 0.2), ["min_p"], {"min_p": 0.0}, {0, 1, 2}, set()),
+        # m + ln a lies 1.6e-5 above the second token, a quarter of a step of float32 at 998
+        ([-996.411, -997.8398, -997.84], ["min_p"], {"min_p": 0.23960690541046492}, {0}, {1}),
         ([1, 2, 2, 2, 3], ["top_k"], {"top_k": 3}, {4}, {1, 2, 3}),
         ([1, 2, 3], ["top_k"], {"top_k": 0}, {0, 1, 2}, set()),
         ([1, 2, 3], ["top_k"], {"top_k": 7}, {0, 1, 2}, set()),
@@ -65,6 +67,9 @@ def logs(*p):
         (logs(0.4, 0.2, 0.2, 0.2), ["typical_p"], {"typical_p": 0.1, "min_tokens_to_keep": 3}, {1, 2, 3}, set()),
         (logs(0.5, 0.3, 0.2), ["xtc"], {"xtc_threshold": 0.25, "min_tokens_to_keep": 3}, {0, 1, 2}, set()),
         (logs(0.5, 0.3, 0.2), ["xtc"], {"xtc_threshold": 0.25, "min_tokens_to_keep": 2}, {1, 2}, set()),
+        # llama.cpp counts a masked token among those that would be left
+        (logs(0.5, 0.5 - 1e-3, 0), ["xtc"], {"xtc_threshold": 0.25, "min_tokens_to_keep": 2}, {1}, {0}),
+        (logs(0.5, 0.5 - 1e-3, 0), ["xtc"], {"xtc_threshold": 0.25, "min_tokens_to_keep": 3}, {0, 1}, set()),
     ],
 )
 def test_must_and_may(logits, order, parameters, must, may):
@@ -120,6 +125,19 @@ def test_a_chosen_temperature_follows_the_entropy():
     chosen = 0.5 + (1.5 / np.log2(3)) ** 2
     np.testing.assert_allclose(belief.z[0], [0, -np.log(2) / chosen, -np.log(2) / chosen], rtol=1e-6)
     assert (belief.error < 1e-4).all()
+
+
+@pytest.mark.parametrize(("count", "fewest", "most"), [("allowed", 2, 2), ("vocabulary", 4, 4), ("candidates", 2, 4)])
+def test_the_entropy_is_measured_by_the_tokens_that_are_allowed_or_on_the_list(count, fewest, most):
+    """T' = 0.5 + H / ln N, of two tokens that are left and two that are not."""
+    reading = Reading(settled={("dynatemp", "count"): count})
+    *_, belief = sets([1, 0, -9, -9], ["top_k", "dynatemp"], reading=reading, top_k=2, dynatemp_range=0.5, temperature=1.0)
+    p = 1 / (1 + np.exp(-1))
+    entropy = -p * np.log(p) - (1 - p) * np.log(1 - p)
+    low, high = belief.z[0, 1] - belief.error[0, 1], belief.z[0, 1] + belief.error[0, 1]
+    for size in (2, 3, 4):
+        inside = low <= -1 / (0.5 + entropy / np.log(size)) <= high
+        assert inside == (fewest <= size <= most)
 
 
 def test_smoothing_bends_by_the_square_and_the_cube():

@@ -36,6 +36,10 @@ class Library:
 LIBRARIES: dict[str, Library] = {library.name: library for library in (
     Library(name="numpy", version="2.4.6", steps=(("numpy=={version}",),), size=60, every_push=True),
     Library(name="transformers", version="5.23.0", steps=(_TORCH, ("transformers=={version}",)), size=1000, every_push=True),
+    Library(name="llama.cpp", version="0.3.36", steps=(("llama-cpp-python=={version}",),), size=120, minutes=11),
+    Library(name="mlx-lm", version="0.32.2", steps=(("mlx[cpu]==0.32.4", "numpy==2.4.6"), ("--no-deps", "mlx-lm=={version}")), size=320),
+    Library(name="onnxruntime-genai", version="0.18.0", steps=(("onnxruntime-genai=={version}", "onnx", "onnxruntime"),), size=400),
+    Library(name="ctranslate2", version="4.8.5", steps=(("ctranslate2=={version}",),), size=250),
 )}
 # fmt: on
 
