@@ -85,12 +85,11 @@ def top_k_top_p(logits, temperature, top_k, top_p, seed):
     return drawn(top_p_sampler.TopPSampler(p=top_p, k=top_k, seed=seed, temperature=temperature), logits)
 
 
-def speculated(sampler, logits, draft):
-    target, draft = keras.ops.convert_to_tensor(logits), keras.ops.convert_to_tensor(draft)
-    prompt = keras.ops.zeros((len(logits), 1), dtype="int32")
+def speculated(sampler, target, draft):
+    target, draft = keras.ops.convert_to_tensor(target), keras.ops.convert_to_tensor(draft)
     text = sampler(
         next=lambda prompt, cache, index: (target, None, cache),
-        prompt=prompt,
+        prompt=keras.ops.zeros((len(target), 1), dtype="int32"),
         cache=None,
         index=0,
         mask=None,
@@ -102,12 +101,20 @@ def speculated(sampler, logits, draft):
     return np.asarray(text)[:, 0]
 
 
+def refused_draft(sampler, logits):
+    # the draft model is sure of a token more, which the target model never takes: every token is drawn after a rejection
+    masked = np.full((len(logits), 1), -np.inf, np.float32)
+    return speculated(
+        sampler, np.concatenate([logits, masked], 1), np.concatenate([np.full_like(logits, -np.inf), np.zeros_like(masked)], 1)
+    )
+
+
 @sf.target(order=["temperature"], returns="tokens", dialect="keras-hub")
 def speculative(logits, temperature, seed):
-    """SpeculativeSampler over a RandomSampler, for a draft model that gives the reversed row"""
+    """SpeculativeSampler over a RandomSampler, where every token of the draft is refused"""
     base = random_sampler.RandomSampler(seed=seed, temperature=temperature)
     sampler = speculative_sampler.SpeculativeSampler(num_speculative_tokens=1, base_sampler=base, seed=seed, temperature=temperature)
-    return speculated(sampler, logits, np.ascontiguousarray(logits[:, ::-1]))
+    return refused_draft(sampler, logits)
 
 
 @sf.target(order=["temperature"], returns="tokens", dialect="keras-hub")
@@ -119,24 +126,32 @@ def speculative_perfect_draft(logits, temperature, seed):
 
 
 @sf.target(order=["temperature"], returns="tokens", dialect="keras-hub")
-def speculative_base_temperature(logits, temperature, seed):
-    """SpeculativeSampler over a RandomSampler with a temperature, as it is documented: the base sampler's temperature holds"""
+def speculative_sure_draft(logits, temperature, seed):
+    """SpeculativeSampler over a RandomSampler, for a draft model that is sure of the largest token"""
     base = random_sampler.RandomSampler(seed=seed, temperature=temperature)
-    sampler = speculative_sampler.SpeculativeSampler(num_speculative_tokens=1, base_sampler=base, seed=seed)
-    return speculated(sampler, logits, np.ascontiguousarray(logits[:, ::-1]))
+    sampler = speculative_sampler.SpeculativeSampler(num_speculative_tokens=1, base_sampler=base, seed=seed, temperature=temperature)
+    sure = np.arange(logits.shape[1]) == logits.argmax(-1)[:, None]
+    return speculated(sampler, logits, np.where(sure, 0, -np.inf).astype(np.float32))
+
+
+@sf.target(order=["temperature"], returns="tokens", dialect="keras-hub")
+def speculative_base_temperature(logits, temperature, seed):
+    """SpeculativeSampler over a RandomSampler with a temperature, which it is documented to use"""
+    base = random_sampler.RandomSampler(seed=seed, temperature=temperature)
+    return refused_draft(speculative_sampler.SpeculativeSampler(num_speculative_tokens=1, base_sampler=base, seed=seed), logits)
 
 
 @sf.target(order=["temperature", "top_k"], returns="tokens", dialect="keras-hub")
 def speculative_top_k(logits, temperature, top_k, seed):
-    """SpeculativeSampler over a TopKSampler, for a draft model that gives the reversed row"""
+    """SpeculativeSampler over a TopKSampler, whose k it is documented to use"""
     base = top_k_sampler.TopKSampler(k=top_k, seed=seed, temperature=temperature)
     sampler = speculative_sampler.SpeculativeSampler(num_speculative_tokens=1, base_sampler=base, seed=seed, temperature=temperature)
-    return speculated(sampler, logits, np.ascontiguousarray(logits[:, ::-1]))
+    return refused_draft(sampler, logits)
 
 
 @sf.target(order=["temperature", "top_p"], returns="tokens", dialect="keras-hub")
 def speculative_top_p(logits, temperature, top_p, seed):
-    """SpeculativeSampler over a TopPSampler, for a draft model that gives the reversed row"""
+    """SpeculativeSampler over a TopPSampler, whose p it is documented to use"""
     base = top_p_sampler.TopPSampler(p=top_p, k=None, seed=seed, temperature=temperature)
     sampler = speculative_sampler.SpeculativeSampler(num_speculative_tokens=1, base_sampler=base, seed=seed, temperature=temperature)
-    return speculated(sampler, logits, np.ascontiguousarray(logits[:, ::-1]))
+    return refused_draft(sampler, logits)

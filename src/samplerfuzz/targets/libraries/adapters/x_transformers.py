@@ -81,22 +81,29 @@ def top_p_drawn(logits, top_p, temperature, seed):
     return drawn(autoregressive_wrapper.FILTER_LOGITS_FN["top_p"](given, thres=top_p), temperature)
 
 
-@sf.target(order=["temperature"], returns="tokens", dialect="x-transformers", negative_temperature="greedy")
+def checked(temperature):
+    # below, the library computes with a least temperature of its own, which is neither the one asked for nor greedy
+    if not temperature >= 1e-3:
+        raise ValueError(f"temperature={temperature}: expected at least 0.001")
+    return temperature
+
+
+@sf.target(order=["temperature"], returns="tokens", zero_temperature="reject")
 def gumbel_sample(logits, temperature, seed):
     """autoregressive_wrapper.gumbel_sample"""
     torch.manual_seed(seed)
-    return autoregressive_wrapper.gumbel_sample(torch.tensor(logits), temperature=temperature, eps=1e-6).numpy()
+    return autoregressive_wrapper.gumbel_sample(torch.tensor(logits), temperature=checked(temperature), eps=1e-6).numpy()
 
 
-@sf.target(order=["temperature"], returns="tokens", dialect="x-transformers", negative_temperature="greedy", dtype="bfloat16")
+@sf.target(order=["temperature"], returns="tokens", zero_temperature="reject", dtype="bfloat16")
 def gumbel_sample_bfloat16(logits, temperature, seed):
     """autoregressive_wrapper.gumbel_sample on bfloat16 logits"""
     torch.manual_seed(seed)
-    return autoregressive_wrapper.gumbel_sample(torch.tensor(logits).bfloat16(), temperature=temperature, eps=1e-6).numpy()
+    return autoregressive_wrapper.gumbel_sample(torch.tensor(logits).bfloat16(), temperature=checked(temperature), eps=1e-6).numpy()
 
 
-@sf.target(order=["temperature"], returns="tokens", dialect="x-transformers", negative_temperature="greedy")
+@sf.target(order=["temperature"], returns="tokens", zero_temperature="reject")
 def nonautoregressive_gumbel_sample(logits, temperature, seed):
-    """nonautoregressive_wrapper.gumbel_sample, at the temperatures that NonAutoregressiveWrapper.generate gives it: not below 0.001"""
+    """nonautoregressive_wrapper.gumbel_sample"""
     torch.manual_seed(seed)
-    return nonautoregressive_wrapper.gumbel_sample(torch.tensor(logits), temperature=max(temperature, 1e-3), dim=-1).numpy()
+    return nonautoregressive_wrapper.gumbel_sample(torch.tensor(logits), temperature=checked(temperature), dim=-1).numpy()
