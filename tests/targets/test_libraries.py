@@ -114,7 +114,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def test_a_library_that_is_not_installed_says_how(cache):
-    with pytest.raises(UsageError, match="samplerfuzz targets install numpy==9.9.9"):
+    with pytest.raises(UsageError, match=r"samplerfuzz targets install numpy==9\.9\.9"):
         host_of(Named(library=find_library("numpy"), version="9.9.9", function=None))
 
 
