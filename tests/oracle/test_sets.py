@@ -160,6 +160,16 @@ def test_huge_equal_logits_tie():
     assert sets([1e30, 1e30, 0], ["top_k"], top_k=1)[:2] == (set(), {0, 1})
 
 
+@pytest.mark.parametrize(
+    ("dtype", "logits", "may"), [("float32", [0, -150, -151], {1, 2}), ("float16", [24, 1, 0], {1, 2}), ("float32", [24, 1, 0], set())]
+)
+def test_probabilities_that_the_dtype_takes_for_zero_tie(dtype, logits, may):
+    # transformers' MinPLogitsWarper keeps the first two by probability, and 1 and 0 have none in half precision beside 24
+    given = {"min_p": np.array([1.0]), "min_tokens_to_keep": np.array([2.0])}
+    belief = believe(np.array([logits], np.float32), ["min_p"], given, arithmetic=precision(dtype))
+    assert set(np.flatnonzero(belief.may[0])) == may
+
+
 def test_more_tokens_than_a_cut_leaves_are_too_many():
     reading = Reading(settled={("top_k", "ties"): "cut"})
     *_, belief = sets([1, 1, 1, 0], ["top_k"], reading=reading, top_k=2)

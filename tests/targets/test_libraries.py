@@ -44,7 +44,7 @@ def test_what_a_reproducer_inlines_is_a_program(library):
 
 def test_a_library_is_all_functions_of_its_adapter():
     found, lacks = expanded(["numpy", "numpy:choice", "builtin:top_k"], python=HERE)
-    assert found == ("numpy:choice", "numpy:legacy_choice", "numpy:multinomial", "builtin:top_k")
+    assert found == (*(f"numpy:{name}" for name in functions_of(adapter_file("numpy"))), "builtin:top_k")
     assert lacks == {}
     host_of(named("numpy"), python=HERE).close()
 
@@ -92,7 +92,7 @@ def test_a_name_that_is_no_library_is_refused_with_the_known_ones(locator, words
 
 
 def test_an_unknown_function_is_refused_with_the_known_ones():
-    with pytest.raises(UsageError, match="no function 'choise'; known: choice, legacy_choice, multinomial"):
+    with pytest.raises(UsageError, match="no function 'choise'; known: choice, legacy_choice, multinomial, "):
         open_target("numpy:choise", python=HERE)
 
 
