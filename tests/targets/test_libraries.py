@@ -4,13 +4,17 @@ import ast
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from samplerfuzz.cases import Case, Generator
+from samplerfuzz.checks.registry import load_all
 from samplerfuzz.core.errors import UsageError
+from samplerfuzz.engine.confirm import seen_again
+from samplerfuzz.engine.counted import Counted
 from samplerfuzz.report.inlined import inlined
 from samplerfuzz.targets.libraries import environments
 from samplerfuzz.targets.libraries.adapter import adapter_file, functions_of
@@ -151,3 +155,20 @@ def test_what_pip_said_last_is_told(cache):
         environments.install(library, None, lambda line: None)
     assert "run the same command again to go on from here" in str(refused.value)
     assert "no/such/directory" in str(refused.value)
+
+
+def test_a_finding_in_a_library_is_confirmed_in_a_new_process():
+    target = open_target("numpy:choice", python=HERE)
+    check = next(iter(load_all().values()))
+    seen = []
+
+    def probe(self, target, case):
+        seen.append(target.run(Case(logits=np.zeros((1, 2), np.float32), seeds=np.array([1]))).kind)
+        return iter(())
+
+    host = host_of(named("numpy"), python=HERE)
+    before = host._worker
+    assert seen_again(replace(check, judge=None, probe=probe), Counted(target, 0), Case(logits=np.zeros((1, 2), np.float32))) == []
+    assert seen[0] == "value"
+    assert host._worker is not before
+    close(target)

@@ -171,7 +171,9 @@ class Campaign:
 
     def _is_over(self) -> bool:
         elapsed = self._elapsed()
-        quiet = any(name not in self._accepted for name in self.findings) and elapsed - self._last_new > max(_PATIENCE, 2 * self._last_new)
+        # whoever has something to repair need not wait for the rest of the time; what is merely untidy hides nothing worse
+        telling = any(name not in self._accepted and f.violation.severity != "low" for name, f in self.findings.items())
+        quiet = telling and elapsed - self._last_new > max(_PATIENCE, 2 * self._last_new, 0.1 * self.limits.seconds)
         enough = self.limits.cases is not None and self.tally.pairs >= self.limits.cases
         # a share too short for a first verdict (a slow first compile) is stretched, or the run would say nothing
         share = (

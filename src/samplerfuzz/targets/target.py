@@ -124,3 +124,10 @@ class Target(Protocol):
           UsageError: the target cannot be started any more.
         """
         ...
+
+
+def renew(target: Target) -> None:
+    """Let native code that a call may have damaged begin again: the next call finds a new process. A target without such code stays as it is."""
+    again = getattr(target, "renew", None)
+    if again is not None:
+        again()
