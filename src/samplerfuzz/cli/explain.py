@@ -17,6 +17,7 @@ from samplerfuzz.core.errors import UsageError
 from samplerfuzz.core.registry import TECHNIQUES, Parameter, Technique
 
 if TYPE_CHECKING:
+    from samplerfuzz.checks.http.claims import Claim
     from samplerfuzz.checks.registry import Check
 
 EPILOG = """\
@@ -33,9 +34,10 @@ Examples:
 @click.argument("words", metavar="[ID]", nargs=-1)
 def command(words: tuple[str, ...]) -> None:
     """Explain a check, a sampling technique or a dialect; with no ID, list what can be explained."""
+    from samplerfuzz.checks.http.claims import own_claims
     from samplerfuzz.checks.registry import load_all
 
-    checks = load_all()
+    checks = {**load_all(), **own_claims()}
     kind, name = (words[0], " ".join(words[1:])) if len(words) > 1 else ("", words[0] if words else None)
     if kind not in ("", "check", "technique", "dialect"):
         raise UsageError(f"nothing called {' '.join(words)!r} to explain; say one ID, or `explain dialect NAME`")
@@ -63,7 +65,7 @@ def first_sentence(text: str) -> str:
     return line.partition(". ")[0].removesuffix(".") + "." if line else ""
 
 
-def _index(checks: dict[str, Check]) -> str:
+def _index(checks: dict[str, Check | Claim]) -> str:
     lines = ["Checks:"]
     lines += [f"  {item.id:<44} {item.severity:<9} {item.kind}" for item in sorted(checks.values(), key=lambda c: (c.kind, c.id))]
     lines += ["", "Techniques:"]
@@ -73,7 +75,7 @@ def _index(checks: dict[str, Check]) -> str:
     return "\n".join(lines)
 
 
-def _check(item: Check) -> str:
+def _check(item: Check | Claim) -> str:
     return f"{item.id}\n  severity {item.severity}, kind {item.kind}\n\n{inspect.cleandoc(item.explanation)}"
 
 

@@ -18,6 +18,7 @@ from samplerfuzz.cli import baseline as known_findings
 from samplerfuzz.cli.configuration import configuration
 from samplerfuzz.cli.resuming import digests, new_directory, refuse_another_run, refuse_changed_code, unfinished_run
 from samplerfuzz.cli.seconds import Seconds
+from samplerfuzz.cli.servers import Wanted, fuzz_servers, refuse_unsuited
 from samplerfuzz.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ Examples:
   samplerfuzz fuzz samplers.py:my_top_p               a function of yours
   samplerfuzz fuzz mypackage.sampling:sample --max-time 300 --seed 7
   samplerfuzz fuzz transformers vllm:top_p            released libraries (`samplerfuzz targets install transformers`)
+  samplerfuzz fuzz http://127.0.0.1:8080              a server, OpenAI-compatible or llama.cpp's
   samplerfuzz fuzz samplers.py:my_top_p --checks support,rows --json > report.json
   samplerfuzz fuzz --resume reports/nightly           a run that was killed or interrupted
   samplerfuzz fuzz --profile nightly                  an hour, fails on low findings too
@@ -145,6 +147,8 @@ def _configure(context: click.Context, option: click.Parameter, value: Any) -> A
     metavar="PATH",
     help="The interpreter that has the library (default: the one that `samplerfuzz targets install` made).",
 )
+@click.option("--allow-network", is_flag=True, help="Fuzz a server on another machine too (default: on this one only).")
+@click.option("--max-rate", type=click.IntRange(min=1), default=None, metavar="N", help="At most N requests a second to a server.")
 @click.option("--no-shrink", is_flag=True, help="Report findings as they were met.")
 @click.option("--no-model", is_flag=True, help="Leave out the logits of the embedded model.")
 @click.option("--quiet", is_flag=True, help="Print findings and one line only.")
@@ -169,6 +173,8 @@ def command(
     corpus: Path | None,
     workers: int,
     python: str | None,
+    allow_network: bool,
+    max_rate: int | None,
     no_shrink: bool,
     no_model: bool,
     quiet: bool,
@@ -179,7 +185,7 @@ def command(
     TARGET is a plain function, FILE.py:NAME or package.module:NAME: its first argument is logits [B, V], the others are
     known by name (temperature, top_k, top_p, min_p, typical_p, top_n_sigma, history, seed, u, ...). It may be a released
     library, too, all of it or one function (`transformers`, `transformers:top_p`, `transformers==5.23.0`); `samplerfuzz
-    targets ls` lists them. Without a target the built-in samplers are tested, `builtin:NAME` tests one of them.
+    targets ls` lists them; or the URL of a server. Without a target the built-in samplers are tested, `builtin:NAME` tests one of them.
     """
     from rich.console import Console
 
@@ -188,6 +194,7 @@ def command(
     from samplerfuzz.engine.run import run, select_checks
     from samplerfuzz.report import reporters
     from samplerfuzz.targets import builtin
+    from samplerfuzz.targets.http.locators import is_url
     from samplerfuzz.targets.opening import expanded, open_target
 
     if resume is not None and report_dir is not None:
@@ -195,6 +202,28 @@ def command(
     if not targets and resume is None:
         targets = context.meta[_TARGETS]
     known = known_findings.read(baseline, wanted=not no_baseline)
+    urls = [target for target in targets if is_url(target)]
+    if urls:
+        refuse_unsuited(
+            targets, urls, {"--resume": resume is not None, "--max-cases": max_cases is not None, "--python": python is not None}
+        )
+        wanted_of_servers = Wanted(
+            urls=urls,
+            checks=_names(checks),
+            excluded=_names(exclude_checks),
+            max_time=max_time,
+            seed=seed,
+            fail_on=fail_on,
+            directory=report_dir,
+            call_timeout=call_timeout,
+            workers=workers,
+            max_rate=max_rate,
+            allow_network=allow_network,
+            accepted=known.accepted(datetime.now(UTC).date()),
+            quiet=quiet,
+            as_json=as_json,
+        )
+        raise SystemExit(fuzz_servers(wanted_of_servers))
     directory = resume or report_dir
     log, past = (None, None) if directory is None else unfinished_run(directory)
     if resume is not None and past is None:

@@ -170,7 +170,7 @@ def run(
             listener(finished)
             results[finished.target] = finished
         findings = tuple(f for r in results.values() for f in r.findings)
-        status, reason = _status(list(results.values()), findings, known, fail_on, was_interrupted)
+        status, reason = exit_status(list(results.values()), findings, known, fail_on, was_interrupted)
         seconds = time.monotonic() - begun
         listener(RunFinished(status=status, reason=reason, seconds=seconds, findings=findings, alpha_spent=budget.spent + spent))
     return INTERRUPTED if interrupts.count else status
@@ -190,9 +190,10 @@ def _kept(directory: Path | None, spec: TargetSpec) -> list[Case]:
     return [] if directory is None else list(cases_for(directory, frozenset(spec.parameters), spec.inputs))
 
 
-def _status(
+def exit_status(
     results: Sequence[TargetFinished], findings: Sequence[Finding], known: Mapping[str, str], fail_on: str, interrupted: bool
 ) -> tuple[int, str]:
+    """Return the status of a run and the reason in a few words."""
     level = SEVERITIES.index(fail_on)
     new = [f for f in findings if f.id not in known]
     serious = [f for f in new if SEVERITIES.index(f.violation.severity) >= level]

@@ -47,6 +47,7 @@ def evidence(finding: Finding, limit: int = 16) -> Evidence | None:
     if not (observed.keys() & {"token", "probabilities", "counts"}):
         return None
     size = finding.case.vocabulary
+    names = observed.get("ids") or range(size)  # a server's row is shown in part
     roles = {token: role for key, role in ROLES.items() for token in expected.get(key) or ()}
     low, high = _bounds(expected, size)
     got = _got(observed, size)
@@ -61,7 +62,7 @@ def evidence(finding: Finding, limit: int = 16) -> Evidence | None:
         wrong = _contradicts(role, bottom, top, value, drawn=drawn, counted=draws > 0, stray=stray)
         rows.append(
             TokenRow(
-                token=token,
+                token=names[token],
                 logit=float(logits[token]),
                 role=role,
                 low=bottom,

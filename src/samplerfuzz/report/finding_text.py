@@ -16,6 +16,7 @@ from rich.text import Text
 from samplerfuzz.cases import Case
 from samplerfuzz.checks.finding import Finding
 from samplerfuzz.report.evidence import Evidence, evidence
+from samplerfuzz.report.requests import is_served, request_lines
 from samplerfuzz.report.text import count, number, printable, shortest
 
 COLOURS = {"critical": "bold white on red", "high": "bold red", "medium": "bold yellow", "low": "bold cyan"}
@@ -33,7 +34,7 @@ def finding_block(finding: Finding, reproducer: Path | None, known: str | None =
     if finding.version:
         facts.add_row("version", Text(printable(finding.version)))
     facts.add_row("stages", Text(stages(finding)))
-    for name, value in input_lines(finding.case, v.row, finding.per_row):
+    for name, value in given_lines(finding):
         facts.add_row(name, Text(value))
     for name, value in verdict_lines(finding):
         facts.add_row(name, Text(value))
@@ -68,6 +69,13 @@ def stages(finding: Finding) -> str:
     order = " → ".join(finding.order) or "none"
     assumed = " (assumed from the signature)" if finding.order_was_assumed else ""
     return f"{order}{assumed}; returns {finding.returns}"
+
+
+def given_lines(finding: Finding) -> list[tuple[str, str]]:
+    """Return (name, value) of everything that a target was given: the case, or the requests to a server."""
+    if is_served(finding):
+        return request_lines(finding)
+    return input_lines(finding.case, finding.violation.row, finding.per_row)
 
 
 def input_lines(case: Case, row: int, per_row: bool) -> list[tuple[str, str]]:
@@ -147,7 +155,7 @@ def _got(observed: dict[str, Any]) -> str:
         return "the caller's array was overwritten"
     if "tokens" in observed:
         return f"tokens {observed['tokens']} …"
-    return ""
+    return message
 
 
 def _table(data: Evidence) -> Table:

@@ -15,7 +15,7 @@ import numpy as np
 
 from samplerfuzz.checks.finding import Finding
 from samplerfuzz.report.evidence import Evidence, TokenRow, evidence
-from samplerfuzz.report.finding_text import bounds, input_lines, stages, verdict_lines
+from samplerfuzz.report.finding_text import bounds, given_lines, stages, verdict_lines
 from samplerfuzz.report.schema import FindingEntry, Report, TargetEntry
 from samplerfuzz.report.text import compact, count, number, printable, shortest
 
@@ -100,7 +100,7 @@ def _card(finding: Finding, entry: FindingEntry, source: str) -> dict[str, Any]:
         "entry": entry,
         "name": finding.target.rpartition(":")[2],
         "stages": stages(finding),
-        "inputs": input_lines(finding.case, finding.violation.row, finding.per_row),
+        "inputs": given_lines(finding),
         "verdict": verdict_lines(finding),
         "evidence": data,
         "bars": _bars(data) if data else [],

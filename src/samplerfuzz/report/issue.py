@@ -10,7 +10,7 @@ import samplerfuzz
 from samplerfuzz.checks.finding import Finding
 from samplerfuzz.checks.registry import Check
 from samplerfuzz.report.evidence import evidence
-from samplerfuzz.report.finding_text import input_lines, stages, verdict_lines
+from samplerfuzz.report.finding_text import given_lines, stages, verdict_lines
 from samplerfuzz.report.reproducer import reproducer_source
 from samplerfuzz.report.text import number, printable
 
@@ -43,7 +43,7 @@ def issue_text(finding: Finding, check: Check) -> str:
         what=f"`{_cell(finding.target)}` ({_cell(stages(finding))})",
         finding=finding,
         version=_cell(finding.version),
-        inputs=[(_cell(key), _cell(value)) for key, value in input_lines(finding.case, v.row, finding.per_row)],
+        inputs=[(_cell(key), _cell(value)) for key, value in given_lines(finding)],
         verdict=[(_cell(key), _cell(value)) for key, value in verdict_lines(finding)],
         rows=rows,
         explanation=" ".join(dedent(check.explanation).split()),

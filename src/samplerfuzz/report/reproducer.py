@@ -20,6 +20,7 @@ from samplerfuzz.report.assertions import Assertion, assertion
 from samplerfuzz.report.files import write_atomically
 from samplerfuzz.report.inlined import inlined
 from samplerfuzz.report.literal import literal
+from samplerfuzz.report.requests import is_served, served_source
 from samplerfuzz.report.text import number, printable
 from samplerfuzz.targets.libraries.adapter import adapter_file
 from samplerfuzz.targets.libraries.opening import named
@@ -35,6 +36,8 @@ def write_reproducer(finding: Finding, directory: Path) -> Path:
 
 def reproducer_source(finding: Finding) -> str:
     """Return the program: it prints expected and got, and exits 1 if the defect shows, 0 if not, 2 if the target does not load."""
+    if is_served(finding):
+        return served_source(finding)
     loader, where, name, own = _loader(finding.target)
     asserted = assertion(finding)
     case = _asked(finding, asserted)

@@ -239,7 +239,7 @@ def _brief(number: int) -> str:
 
 def _names(targets: list[str]) -> dict[str, str]:
     """Return the function's name of each target where that says which one it is, the whole locator where not."""
-    short = {t: t.rpartition(":")[2] for t in targets}
+    short = {t: t if "://" in t else t.rpartition(":")[2] for t in targets}
     return short if len(set(short.values())) == len(set(targets)) else {t: t for t in targets}
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from samplerfuzz.core.errors import UsageError
 from samplerfuzz.targets import builtin, isolated
+from samplerfuzz.targets.http.locators import is_url
 from samplerfuzz.targets.libraries.opening import host_of, named, open_function
 from samplerfuzz.targets.target import Target
 
@@ -20,6 +22,8 @@ def open_target(locator: str, *, call_timeout: float = 10.0, python: str | None 
     Raises:
       UsageError: there is no such target.
     """
+    if is_url(locator):
+        raise UsageError(f"{locator} is a server: `samplerfuzz fuzz` tries it, and each of its findings is tried again by findings/<id>.py")
     if locator.startswith(builtin.PREFIX):
         return builtin.builtin_target(locator.removeprefix(builtin.PREFIX))
     library = named(locator)

@@ -1,0 +1,254 @@
+"""A campaign against a server: send trials, judge the replies, ask again, until the time is spent."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from samplerfuzz.cases import Case
+from samplerfuzz.checks.finding import Finding, Violation, fingerprint
+from samplerfuzz.checks.http.claims import Claim
+from samplerfuzz.checks.http.trial import Suspicion, Trial, general
+from samplerfuzz.engine.events import Checkpoint, FindingFound, Listener, Progress, TargetFinished, TargetStarted
+from samplerfuzz.targets.http.exchange import Reply, Request
+from samplerfuzz.targets.target import TargetSpec
+
+_ALIVE = Request(path="/v1/models")
+_OUTCOMES = {"hang": "hang", "gone": "crash", "dropped": "crash", "failed": "raised", "refusal": "raised"}
+_UNSTUCK = 3  # times the time limit that a server has to answer an ordinary request again
+_SLOW = 0.25  # of the time limit: an ordinary request that takes longer says that the server is slow, and not that it hangs
+
+
+class Sender(Protocol):
+    """What sends requests: see `targets.http.client.Client`."""
+
+    seconds: float
+    at_once: int
+    sent: int
+
+    def send(self, request: Request) -> Reply:
+        """Send one request."""
+        ...
+
+
+class ServedCampaign:
+    """Try a server.
+
+    Args:
+      sender: sends to it.
+      spec: what it is and promises.
+      claims: those that are tested.
+      ordinary: a request that is answered, to tell a hang from a slow server.
+      seconds: time for it.
+      listener: gets the events.
+      check: called between trials; raises where the run is to stop.
+    """
+
+    def __init__(
+        self,
+        sender: Sender,
+        *,
+        spec: TargetSpec,
+        claims: Collection[Claim],
+        ordinary: Request,
+        seconds: float,
+        listener: Listener,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.sender, self.spec, self.ordinary, self.seconds, self.listener = sender, spec, ordinary, seconds, listener
+        self.claims = {claim.id: claim for claim in claims}
+        self.findings: dict[str, Finding] = {}
+        self.outcomes: Counter[str] = Counter()
+        self.checks: Counter[str] = Counter()
+        self._check, self._begun, self._shown, self._is_gone = check, time.monotonic(), 0.0, False
+
+    def run(self, trials: Sequence[Iterator[Trial]]) -> TargetFinished:
+        """Try each source of trials in turn until all have ended, the time is spent, or the server is gone."""
+        self.listener(
+            TargetStarted(
+                target=self.spec.locator,
+                order=self.spec.order,
+                returns=self.spec.returns or "tokens",
+                order_was_assumed=False,
+                seconds_planned=self.seconds,
+            )
+        )
+        sources = list(trials)
+        while sources and not self._is_gone:
+            for source in list(sources):
+                self._check()
+                if self._elapsed() >= self.seconds or self._is_gone:
+                    return self.finished(complete=True)
+                group = list(itertools.islice(source, self.sender.at_once))
+                if not group:
+                    sources.remove(source)
+                self._try(group)
+        return self.finished(complete=True)
+
+    def finished(self, *, complete: bool) -> TargetFinished:
+        """Return the summary so far."""
+        self._progress(force=True)
+        return TargetFinished(
+            target=self.spec.locator,
+            seconds=self._elapsed(),
+            calls=self.sender.sent,
+            pairs=self.outcomes.total(),
+            draws=0,
+            outcomes=dict(self.outcomes),
+            checks=dict(self.checks),
+            covered={},
+            skipped={},
+            findings=tuple(self.findings.values()),
+            complete=complete,
+        )
+
+    def _try(self, group: Sequence[Trial]) -> None:
+        together = [trial for trial in group if not trial.alone]
+        with ThreadPoolExecutor(max_workers=self.sender.at_once) as pool:
+            answered = list(zip(together, pool.map(self._send, (trial.requests for trial in together))))
+        for trial, replies in answered:
+            self._judge(trial, replies, beside=together)
+        for trial in group:
+            if trial.alone and not self._is_gone:
+                self._judge(trial, self._send(trial.requests), beside=[trial])
+
+    def _send(self, requests: Sequence[Request]) -> list[Reply]:
+        return [self.sender.send(request) for request in requests]
+
+    def _judge(self, trial: Trial, replies: list[Reply], *, beside: Sequence[Trial]) -> None:
+        if self._is_gone:
+            return
+        if any(reply.kind in ("dropped", "gone") for reply in replies) and self.sender.send(_ALIVE).kind == "gone":
+            self._lost(trial, beside)
+            return
+        wrong = False
+        for suspicion in (*general(trial), *trial.judged(replies)):
+            if suspicion.check not in self.claims:
+                continue
+            self.checks[suspicion.check] += suspicion.check not in trial.claims
+            seen = suspicion.shows(replies)
+            if seen:
+                wrong = True
+                self._suspect(trial, suspicion, seen)
+        self.checks.update(claim for claim in trial.claims if claim in self.claims)
+        refused = not wrong and not any(reply.accepted for reply in replies)
+        self.outcomes["finding" if wrong else "refused" if refused else "pass"] += 1
+        self._progress()
+
+    def _lost(self, trial: Trial, beside: Sequence[Trial]) -> None:
+        """Report that the server is gone: with all that was under way, one of which ended it."""
+        self._is_gone = True
+        self.outcomes["finding"] += 1
+        if "process_survives" not in self.claims:
+            return
+        requests = [request for other in beside for request in other.requests]
+        title = f"{trial.what} ends the server" if len(beside) == 1 else f"one of {len(beside)} requests ends the server"
+        suspicion = Suspicion(check="process_survives", kind="gone", title=title, about=trial.about)
+        self._announce(trial, suspicion, "nothing listens any more", [*requests, _ALIVE])
+
+    def _suspect(self, trial: Trial, suspicion: Suspicion, seen: str) -> None:
+        key = self._key(trial, suspicion)
+        if key in self.findings:
+            self.findings[key] = self.findings[key].repeated()
+            return
+        if suspicion.kind == "hang":
+            stuck = self._is_stuck()
+            if stuck is None:
+                self.outcomes["inconclusive"] += 1
+                return
+            if stuck:
+                self._is_gone = True
+                self._announce(trial, suspicion, "and nothing else is answered since", trial.requests)
+                return
+        again = self._send(trial.requests)
+        confirmed = [s for s in (*general(trial), *trial.judged(again)) if self._key(trial, s) == key]
+        told = next((line for s in confirmed if (line := s.shows(again))), "")
+        if told:
+            self._announce(trial, suspicion, told, trial.requests)
+        else:
+            self.outcomes["unconfirmed"] += 1
+
+    def _is_stuck(self) -> bool | None:
+        """Whether the server answers nothing since; None where it is merely slow."""
+        until = time.monotonic() + _UNSTUCK * self.sender.seconds
+        reply = Reply(kind="hang")
+        while time.monotonic() < until and reply.kind != "answered":
+            reply = self.sender.send(self.ordinary)
+        if reply.kind != "answered":
+            return True
+        begun = time.monotonic()
+        self.sender.send(self.ordinary)
+        return None if time.monotonic() - begun > _SLOW * self.sender.seconds else False
+
+    def _announce(self, trial: Trial, suspicion: Suspicion, seen: str, requests: Sequence[Request]) -> None:
+        key, claim = self._key(trial, suspicion), self.claims[suspicion.check]
+        outcome = _OUTCOMES.get(suspicion.kind, "value")
+        violation = Violation(
+            check=claim.id,
+            severity=suspicion.severity or claim.severity,
+            row=0,
+            title=suspicion.title,
+            expected={"outcome": "value" if trial.legal else "refusal or value", **suspicion.expected},
+            observed={
+                "outcome": outcome,
+                "message": seen,
+                **suspicion.observed,
+                "requests": [request.to_json() for request in requests],
+                "shows": suspicion.kind,
+                "constants": suspicion.constants,
+                "seconds": self.sender.seconds,
+            },
+            protocol="http",
+        )
+        case = suspicion.case or Case(logits=np.zeros((1, 1), np.float32))
+        finding = Finding.of(self.spec, violation, case, id=key, seconds=self._elapsed(), cases=self.outcomes.total())
+        self.findings[key] = replace(finding, returns=self.spec.returns or "tokens")
+        self.listener(FindingFound(finding=self.findings[key]))
+        self._checkpoint()
+
+    def _key(self, trial: Trial, suspicion: Suspicion) -> str:
+        return fingerprint(f"{suspicion.check}|{suspicion.about}", self.spec.locator, legal=trial.legal)
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._begun
+
+    def _progress(self, *, force: bool = False) -> None:
+        now = self._elapsed()
+        if not force and now - self._shown < 0.2:
+            return
+        self._shown = now
+        self.listener(
+            Progress(
+                target=self.spec.locator,
+                phase="fuzzing",
+                seconds=now,
+                seconds_planned=self.seconds,
+                calls=self.sender.sent,
+                pairs=self.outcomes.total(),
+                draws=0,
+                findings=len(self.findings),
+            )
+        )
+
+    def _checkpoint(self) -> None:
+        self.listener(
+            Checkpoint(
+                target=self.spec.locator,
+                seconds=self._elapsed(),
+                calls=self.sender.sent,
+                pairs=self.outcomes.total(),
+                draws=0,
+                outcomes=dict(self.outcomes),
+                checks=dict(self.checks),
+                covered={},
+                repeats={f.id: f.repeats for f in self.findings.values()},
+                swept=0,
+            )
+        )

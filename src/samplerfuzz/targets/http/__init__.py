@@ -1,0 +1,1 @@
+"""A server that samples, behind a URL: what is sent, what came back, what it can."""
