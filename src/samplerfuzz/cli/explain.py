@@ -37,7 +37,7 @@ def command(words: tuple[str, ...]) -> None:
     from samplerfuzz.checks.http.claims import own_claims
     from samplerfuzz.checks.registry import load_all
 
-    checks = {**load_all(), **own_claims()}
+    checks: dict[str, Check | Claim] = {**load_all(), **own_claims()}
     kind, name = (words[0], " ".join(words[1:])) if len(words) > 1 else ("", words[0] if words else None)
     if kind not in ("", "check", "technique", "dialect"):
         raise UsageError(f"nothing called {' '.join(words)!r} to explain; say one ID, or `explain dialect NAME`")

@@ -22,8 +22,8 @@ Examples:
 @click.option("--issue", "id", metavar="ID", required=True, help="The finding: its ten hexadecimal digits.")
 def command(source: Path | None, id: str) -> None:
     """Print a finding as a bug report in Markdown, with a program that shows the defect without samplerfuzz."""
-    from samplerfuzz.checks.http.claims import own_claims
-    from samplerfuzz.checks.registry import load_all
+    from samplerfuzz.checks.http.claims import Claim, own_claims
+    from samplerfuzz.checks.registry import Check, load_all
     from samplerfuzz.core.errors import UsageError
     from samplerfuzz.report.issue import issue_text
 
@@ -31,7 +31,7 @@ def command(source: Path | None, id: str) -> None:
     named = [finding for finding in findings if finding.id == id]
     if not named:
         raise UsageError(f"no finding {id!r} in {where}; findings there: {', '.join(f.id for f in findings) or 'none'}")
-    checks = {**load_all(), **own_claims()}
+    checks: dict[str, Check | Claim] = {**load_all(), **own_claims()}
     if named[0].violation.check not in checks:
         raise UsageError(f"{id} is a finding of the check {named[0].violation.check!r}, which this version does not have")
     click.echo(issue_text(named[0], checks[named[0].violation.check]), nl=False)

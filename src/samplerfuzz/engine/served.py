@@ -65,6 +65,7 @@ class ServedCampaign:
         self.sender, self.spec, self.ordinary, self.seconds, self.listener = sender, spec, ordinary, seconds, listener
         self.claims = {claim.id: claim for claim in claims}
         self.findings: dict[str, Finding] = {}
+        self._about: dict[str, tuple[str, bool, frozenset[str]]] = {}
         self.outcomes: Counter[str] = Counter()
         self.checks: Counter[str] = Counter()
         self._check, self._begun, self._shown, self._is_gone = check, time.monotonic(), 0.0, False
@@ -154,9 +155,9 @@ class ServedCampaign:
         self._announce(trial, suspicion, "nothing listens any more", [*requests, _ALIVE])
 
     def _suspect(self, trial: Trial, suspicion: Suspicion, seen: str) -> None:
-        key = self._key(trial, suspicion)
-        if key in self.findings:
-            self.findings[key] = self.findings[key].repeated()
+        known = self._known(trial, suspicion)
+        if known is not None:
+            self.findings[known] = self.findings[known].repeated()
             return
         if suspicion.kind == "hang":
             stuck = self._is_stuck()
@@ -167,13 +168,35 @@ class ServedCampaign:
                 self._is_gone = True
                 self._announce(trial, suspicion, "and nothing else is answered since", trial.requests)
                 return
-        again = self._send(trial.requests)
-        confirmed = [s for s in (*general(trial), *trial.judged(again)) if self._key(trial, s) == key]
-        told = next((line for s in confirmed if (line := s.shows(again))), "")
-        if told:
-            self._announce(trial, suspicion, told, trial.requests)
-        else:
+        shown = self._shown_by(trial, suspicion.check)
+        if shown is None:
             self.outcomes["unconfirmed"] += 1
+            return
+        trial, suspicion, told = self._shrunk(trial, *shown)
+        if self._known(trial, suspicion) is None:
+            self._announce(trial, suspicion, told, trial.requests)
+
+    def _shown_by(self, trial: Trial, check: str) -> tuple[Suspicion, str] | None:
+        """Send a trial's requests afresh and return what breaks the claim, and how."""
+        replies = self._send(trial.requests)
+        found = ((s, s.shows(replies)) for s in (*general(trial), *trial.judged(replies)) if s.check == check)
+        return next(((s, line) for s, line in found if line), None)
+
+    def _shrunk(self, trial: Trial, suspicion: Suspicion, told: str) -> tuple[Trial, Suspicion, str]:
+        """Return the smallest trial found that breaks the same claim."""
+        for smaller in trial.smaller():
+            shown = self._shown_by(smaller, suspicion.check)
+            if shown is not None:
+                return self._shrunk(smaller, *shown)
+        return trial, suspicion, told
+
+    def _known(self, trial: Trial, suspicion: Suspicion) -> str | None:
+        """Return the id of a finding that this is, or that shows with less."""
+        about = set(suspicion.about.split("+"))
+        for key, (check, legal, parts) in self._about.items():
+            if check == suspicion.check and legal == trial.legal and parts <= about:
+                return key
+        return None
 
     def _is_stuck(self) -> bool | None:
         """Whether the server answers nothing since; None where it is merely slow."""
@@ -209,6 +232,7 @@ class ServedCampaign:
         )
         case = suspicion.case or Case(logits=np.zeros((1, 1), np.float32))
         finding = Finding.of(self.spec, violation, case, id=key, seconds=self._elapsed(), cases=self.outcomes.total())
+        self._about[key] = (suspicion.check, trial.legal, frozenset(suspicion.about.split("+")))
         self.findings[key] = replace(finding, returns=self.spec.returns or "tokens")
         self.listener(FindingFound(finding=self.findings[key]))
         self._checkpoint()

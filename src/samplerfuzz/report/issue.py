@@ -8,6 +8,7 @@ import jinja2
 
 import samplerfuzz
 from samplerfuzz.checks.finding import Finding
+from samplerfuzz.checks.http.claims import Claim
 from samplerfuzz.checks.registry import Check
 from samplerfuzz.report.evidence import evidence
 from samplerfuzz.report.finding_text import given_lines, stages, verdict_lines
@@ -17,7 +18,7 @@ from samplerfuzz.report.text import number, printable
 _TOKENS = 16
 
 
-def issue_text(finding: Finding, check: Check) -> str:
+def issue_text(finding: Finding, check: Check | Claim) -> str:
     """Return the report: what happens, on which input, why it is wrong, a program that shows it."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("samplerfuzz.report"),

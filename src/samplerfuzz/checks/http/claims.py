@@ -92,8 +92,8 @@ _OWN = (
         "medium",
         "contract",
         "A server that says with which settings it sampled has sampled with those that were sent. A value that was rounded to single\n"
-        "precision is the same; one that wrapped around, was clipped or replaced by a default is another one, and nobody was told. Low\n"
-        "where the value lies beyond the common domain and could have been refused.",
+        "precision is the same, and one beyond the common domain may be taken for the nearest that there is. One that wrapped around, lost\n"
+        "its fraction or was replaced by a default is another one, and nobody was told. Low where it could have been refused.",
     ),
     _claim(
         "same_seed_gives_the_same_text",

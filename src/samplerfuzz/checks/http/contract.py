@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from samplerfuzz.checks.http.trial import Suspicion, Trial
-from samplerfuzz.checks.http.values import BIASES, COUNTS, NONSENSE, is_legal, numbers
+from samplerfuzz.checks.http.values import BIASES, COUNTS, NONSENSE, common, is_legal, numbers
 from samplerfuzz.targets.http.exchange import Reply, Request
 from samplerfuzz.targets.http.probe import CHAT, COMPLETION, OPENAI, Capabilities
 
@@ -32,15 +33,18 @@ def contract(known: Capabilities) -> Iterator[Trial]:
         counted = {COMPLETION: ("n_probs", "min_keep"), OPENAI: ("logprobs",), CHAT: ("top_logprobs",)}[endpoint]
         for name in counted:
             for count in COUNTS:
-                yield _trial(known, endpoint, name, count, **({"logprobs": True} if endpoint == CHAT else {}))
+                yield _trial(known, endpoint, name, count, beside={"logprobs": True} if endpoint == CHAT else {})
         for body in ("", "{", "[]", "null", '"x"', "1", "[" * 1000):
             yield _broken(endpoint, body)
-        for prompt in (1, None, [], {}, [-1], [2**31], [[]], True, ""):
+        prompts: tuple[Any, ...] = (1, None, [], {}, [-1], [2**31], [[]], True, "")
+        for prompt in prompts:
             field = "messages" if endpoint == CHAT else "prompt"
             yield _trial(known, endpoint, field, prompt)
 
 
-def _trial(known: Capabilities, endpoint: str, name: str, value: Any, *, nonsense: str = "", **beside: Any) -> Trial:
+def _trial(
+    known: Capabilities, endpoint: str, name: str, value: Any, *, nonsense: str = "", beside: Mapping[str, Any] = MappingProxyType({})
+) -> Trial:
     what = f"{name}={json.dumps(value)} at {endpoint}"
     legal = is_legal(name, value) and name in known.parameters[endpoint]
     echoed = endpoint == COMPLETION and known.echoes and name in known.parameters[endpoint]
@@ -54,19 +58,20 @@ def _trial(known: Capabilities, endpoint: str, name: str, value: Any, *, nonsens
             Suspicion(check="nonsense_is_not_answered", kind="accepted", title=f"{what} is {nonsense} and is accepted", about=nonsense)
         )
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and not nonsense
-    if echoed and is_number and not (name in _MEANT and value < 0):
+    ends = common(name)
+    if echoed and is_number and ends is not None and not (name in _MEANT and value < 0):
         suspected.append(
             Suspicion(
                 check="settings_are_those_sent",
                 kind="setting",
                 title=f"{what} is silently changed",
-                about=name,
-                constants={"name": name, "sent": value},
+                about=name if legal else "beyond the common domain",
+                constants={"name": name, "sent": value, "low": ends[0], "high": ends[1]},
                 severity="" if legal else "low",
             )
         )
     return Trial(
-        requests=(Request.of(endpoint, known.body(endpoint, **{"seed": 1, **beside, name: value})),),
+        requests=(Request.of(endpoint, known.body(endpoint, {"seed": 1, **beside, name: value})),),
         judged=partial(_given, suspected),
         legal=legal,
         what=what,

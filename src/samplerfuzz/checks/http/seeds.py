@@ -47,7 +47,7 @@ def seeds_and_choices(known: Capabilities, send: Callable[[Request], Reply]) -> 
 
 
 def _request(known: Capabilities, endpoint: str, prompt: str, **fields: Any) -> Request:
-    return Request.of(endpoint, known.body(endpoint, prompt=prompt, **probabilities_asked(endpoint, _LISTED), **fields))
+    return Request.of(endpoint, known.body(endpoint, {**probabilities_asked(endpoint, _LISTED), **fields}, prompt=prompt))
 
 
 def _needed(reference: Listed) -> int:

@@ -71,13 +71,15 @@ def _accepted(replies: list[dict[str, Any]]) -> str:
     return f"answered with {text_of(data_of(reply))!r}" if text_of(data_of(reply)) is not None else ""
 
 
-def _setting(replies: list[dict[str, Any]], name: str, sent: float) -> str:
+def _setting(replies: list[dict[str, Any]], name: str, sent: float, low: float, high: float) -> str:
+    """Beyond `low` and `high` a value may be taken for the nearest one that a server has."""
     settings = (data_of(replies[0]) or {}).get("generation_settings") or {}
     used = settings.get(name)
     if isinstance(used, bool) or not isinstance(used, int | float):
         return ""
     same = used == sent or math.isclose(used, sent, rel_tol=1e-6, abs_tol=1e-38)
-    return "" if same else f"{name}={sent!r} was sent, {name}={used!r} was used"
+    clipped = (sent > high and used >= high) or (sent < low and used <= low)
+    return "" if same or clipped else f"{name}={sent!r} was sent, {name}={used!r} was used"
 
 
 def _texts_differ(replies: list[dict[str, Any]]) -> str:

@@ -61,24 +61,34 @@ def support(known: Capabilities, spec: TargetSpec, send: Callable[[Request], Rep
         if row is None or again is None or not np.array_equal(row, again):
             continue  # a model that gives two rows for one prompt cannot be judged by either
         for _ in range(_CONFIGURATIONS):
-            values = _values(rng, row)
-            fields = {"n_probs": len(row), "post_sampling_probs": True, "seed": 1, "cache_prompt": False}
-            sent = {name: int(x) if parameter(name).kind == "integer" else x for name, x in values.items()}
-            case = Case(
-                logits=row[None],
-                parameters={name: np.array([x], np.float64) for name, x in values.items()},
-                regime="of the server's model",
-                strategy="server",
-            )
-            told = ", ".join(f"{name}={x:g}" for name, x in values.items() if x != parameter(name).neutral) or "nothing"
-            yield Trial(
-                requests=(Request.of(COMPLETION, known.body(COMPLETION, prompt=prompt, **fields, **sent)),),
-                judged=partial(judged, spec, case),
-                what=told,
-                about="chain",
-                claims=tuple(_FOUND),
-                alone=True,
-            )
+            yield _trial(known, spec, prompt, row, _values(rng, row))
+
+
+def _trial(known: Capabilities, spec: TargetSpec, prompt: Any, row: np.ndarray, values: dict[str, float]) -> Trial:
+    fields = {"n_probs": len(row), "post_sampling_probs": True, "seed": 1, "cache_prompt": False}
+    sent = {name: int(x) if parameter(name).kind == "integer" else x for name, x in values.items()}
+    case = Case(
+        logits=row[None],
+        parameters={name: np.array([x], np.float64) for name, x in values.items()},
+        regime="of the server's model",
+        strategy="server",
+    )
+    active = [name for name, x in values.items() if x != parameter(name).neutral]
+    about = "+".join(active) or "nothing"
+
+    def smaller() -> Iterator[Trial]:
+        for name in active:
+            yield _trial(known, spec, prompt, row, {**values, name: float(parameter(name).neutral or 0.0)})
+
+    return Trial(
+        requests=(Request.of(COMPLETION, known.body(COMPLETION, {**fields, **sent}, prompt=prompt)),),
+        judged=partial(judged, spec, case, about),
+        what=", ".join(f"{name}={values[name]:g}" for name in active) or "nothing",
+        about=about,
+        claims=tuple(_FOUND),
+        smaller=smaller,
+        alone=True,
+    )
 
 
 def _prompts(rng: np.random.Generator) -> Iterator[Any]:
@@ -89,7 +99,7 @@ def _prompts(rng: np.random.Generator) -> Iterator[Any]:
 
 def _row(known: Capabilities, send: Callable[[Request], Reply], prompt: Any) -> np.ndarray | None:
     """Return the row [V] that a prompt ends in, None where not all of it is told."""
-    body = known.body(COMPLETION, prompt=prompt, n_probs=_EVERYTHING, seed=1, cache_prompt=False)
+    body = known.body(COMPLETION, {"n_probs": _EVERYTHING, "seed": 1, "cache_prompt": False}, prompt=prompt)
     answer = listed(send(Request.of(COMPLETION, body)).data)
     if answer is None or not all(isinstance(name, int) for name in answer.names):
         return None
@@ -129,7 +139,7 @@ def _value(name: str, rng: np.random.Generator, row: np.ndarray) -> float:
     return float(rng.choice([x for x in edges(name, len(row)) if math.isfinite(x) and abs(x) < 2**31]))
 
 
-def judged(spec: TargetSpec, case: Case, replies: Sequence[Reply]) -> Iterator[Suspicion]:
+def judged(spec: TargetSpec, case: Case, about: str, replies: Sequence[Reply]) -> Iterator[Suspicion]:
     """Yield what the oracle says of the survivors that a reply lists."""
     answer = listed(replies[0].data)
     if answer is None or not all(isinstance(name, int) and 0 <= name < case.vocabulary for name in answer.names):
@@ -142,10 +152,10 @@ def judged(spec: TargetSpec, case: Case, replies: Sequence[Reply]) -> Iterator[S
         check = table[claim]
         assert check.judge is not None
         for violation in check.judge(check, judgement):
-            yield _suspicion(violation.check, violation.title, judgement, find)
+            yield _suspicion(violation.check, violation.title, about, judgement, find)
 
 
-def _suspicion(check: str, title: str, judgement: Judgement, find: Callable[..., tuple[str, dict[str, Any], int]]) -> Suspicion:
+def _suspicion(check: str, title: str, about: str, judgement: Judgement, find: Callable[..., tuple[str, dict[str, Any], int]]) -> Suspicion:
     assert judgement.verdicts is not None
     _, belief, verdict = judgement.verdicts
     kind, constants, token = find(belief, verdict, judgement.distributions[0])
@@ -158,8 +168,8 @@ def _suspicion(check: str, title: str, judgement: Judgement, find: Callable[...,
         check=check,
         kind=kind,
         constants=constants,
-        title=title,
-        about="chain",
+        title=f"{title}, with {about}",
+        about=about,
         expected={"low": low[0, shown].tolist(), "high": high[0, shown].tolist()},
         observed={"probabilities": judgement.distributions[0, shown].tolist(), "ids": shown.tolist()},
         case=replace(judgement.case, logits=row[None, shown]),

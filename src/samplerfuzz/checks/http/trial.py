@@ -22,7 +22,7 @@ class Suspicion:
       severity: another one than the claim's, or "".
       expected, observed: more evidence, JSON-ready.
       case: the row that it is about, where it is about one.
-      about: what the claim is broken for, such as a parameter: two of them are two findings.
+      about: what the claim is broken for, such as parameters joined by `+`: two of them are two findings, unless one holds the other.
     """
 
     check: str
@@ -51,6 +51,7 @@ class Trial:
       what: in a few words, for titles: `temperature="x" at /completion`.
       about: as of a suspicion.
       claims: what the replies are held to, beyond what is suspected.
+      smaller: trials of fewer settings, the ones to prefer first.
       alone: whether nothing else may be under way meanwhile.
     """
 
@@ -60,6 +61,7 @@ class Trial:
     what: str = ""
     about: str = ""
     claims: tuple[str, ...] = ()
+    smaller: Callable[[], Iterable[Trial]] = tuple
     alone: bool = False
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from samplerfuzz.core.errors import UsageError
@@ -37,6 +38,7 @@ NEUTRAL: Mapping[str, Mapping[str, Any]] = {
     OPENAI: {"temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0},
     CHAT: {"temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0},
 }
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 _BEYOND = {"top_k": 1, "min_p": 0.5, "repetition_penalty": 1.0, "seed": 1, "logit_bias": {}}  # of OpenAI's, what many servers take too
 
 
@@ -60,10 +62,10 @@ class Capabilities:
     survivors: bool = False
     echoes: bool = False
 
-    def body(self, endpoint: str, *, prompt: str = PROMPT, tokens: int = 1, **fields: Any) -> dict[str, Any]:
+    def body(self, endpoint: str, fields: Mapping[str, Any] = NOTHING, *, prompt: Any = PROMPT) -> dict[str, Any]:
         """Return the fields of a request that completes `prompt`, every parameter that is taken neutral but those given."""
         taken = {name: value for name, value in NEUTRAL[endpoint].items() if name in self.parameters[endpoint]}
-        return {**_asked(endpoint, self.model, prompt, tokens), **taken, **fields}
+        return {**_asked(endpoint, self.model, prompt), **taken, **fields}
 
     def table(self) -> list[tuple[str, str]]:
         """Return (what, finding) for people."""
@@ -76,14 +78,14 @@ class Capabilities:
         return rows
 
 
-def _asked(endpoint: str, model: str | None, prompt: str, tokens: int) -> dict[str, Any]:
+def _asked(endpoint: str, model: str | None, prompt: Any) -> dict[str, Any]:
     named = {} if model is None else {"model": model}
     if endpoint == CHAT:
-        return {**named, "messages": [{"role": "user", "content": prompt}], "max_tokens": tokens}
+        return {**named, "messages": [{"role": "user", "content": prompt}], "max_tokens": 1}
     if endpoint == OPENAI:
-        return {**named, "prompt": prompt, "max_tokens": tokens}
+        return {**named, "prompt": prompt, "max_tokens": 1}
     # a row must not depend on what was asked before: a cached prompt is computed in other batches
-    return {"prompt": prompt, "n_predict": tokens, "cache_prompt": False}
+    return {"prompt": prompt, "n_predict": 1, "cache_prompt": False}
 
 
 def probe(client: Client) -> Capabilities:
@@ -103,7 +105,7 @@ def probe(client: Client) -> Capabilities:
     meaning: dict[str, str] = {}
     echoes = False
     for path in (COMPLETION, OPENAI, CHAT):
-        plain = {**_asked(path, model, PROMPT, 1)}
+        plain = {**_asked(path, model, PROMPT)}
         reply = client.send(Request.of(path, plain))
         endpoints[path] = reply.status
         if not reply.accepted or not isinstance(reply.data, dict):
@@ -119,7 +121,7 @@ def probe(client: Client) -> Capabilities:
             + ", ".join(f"{path} {status or 'no answer'}" for path, status in endpoints.items())
             + "; name an OpenAI-compatible or llama.cpp server"
         )
-    survivors = COMPLETION in parameters and _tells_survivors(client, {**_asked(COMPLETION, model, PROMPT, 1), **NEUTRAL[COMPLETION]})
+    survivors = COMPLETION in parameters and _tells_survivors(client, {**_asked(COMPLETION, model, PROMPT), **NEUTRAL[COMPLETION]})
     return Capabilities(endpoints=endpoints, parameters=parameters, model=model, meaning=meaning, survivors=survivors, echoes=echoes)
 
 
