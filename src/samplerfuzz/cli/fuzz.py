@@ -204,14 +204,13 @@ def command(
     known = known_findings.read(baseline, wanted=not no_baseline)
     urls = [target for target in targets if is_url(target)]
     if urls:
-        refuse_unsuited(
-            targets, urls, {"--resume": resume is not None, "--max-cases": max_cases is not None, "--python": python is not None}
-        )
+        refuse_unsuited(targets, urls, {"--resume": resume is not None, "--python": python is not None})
         wanted_of_servers = Wanted(
             urls=urls,
             checks=_names(checks),
             excluded=_names(exclude_checks),
             max_time=max_time,
+            max_cases=max_cases,
             seed=seed,
             fail_on=fail_on,
             directory=report_dir,

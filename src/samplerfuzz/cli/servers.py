@@ -23,6 +23,7 @@ class Wanted:
     checks: Sequence[str]
     excluded: Sequence[str]
     max_time: float
+    max_cases: int | None
     seed: int | None
     fail_on: str
     directory: Path | None
@@ -88,6 +89,7 @@ def fuzz_servers(wanted: Wanted) -> int:
         settings = {
             "seed": seed,
             "max_time": wanted.max_time,
+            "max_cases": wanted.max_cases,
             "fail_on": wanted.fail_on,
             "checks": sorted(claims),
             "accepted": dict(wanted.accepted),
@@ -123,7 +125,7 @@ def _campaign(
 ) -> tuple[Any, list[Iterator[Any]]]:
     from samplerfuzz.checks.http.contract import contract
     from samplerfuzz.checks.http.seeds import seeds_and_choices
-    from samplerfuzz.checks.http.support import chain_spec, support
+    from samplerfuzz.checks.http.support import PARAMETERS, chain_spec, support
     from samplerfuzz.core.seeding import stream
     from samplerfuzz.engine.served import ServedCampaign
     from samplerfuzz.targets.http.exchange import Request
@@ -131,7 +133,7 @@ def _campaign(
 
     url = client.url
     spec, sources = chain_spec(url), [seeds_and_choices(known, client.send), contract(known)]
-    if known.survivors and known.meaning[COMPLETION] == "raw":
+    if known.survivors and known.meaning[COMPLETION] == "raw" and set(PARAMETERS) <= set(known.parameters[COMPLETION]):
         sources.append(support(known, spec, client.send, stream(seed, "server", url)))
     else:
         spec = replace(spec, order=(), parameters=(), returns="tokens", dialect="", declared={})
@@ -142,6 +144,7 @@ def _campaign(
         claims=claims.values(),
         ordinary=Request.of(endpoint, known.body(endpoint)),
         seconds=wanted.max_time / shares,
+        cases=wanted.max_cases,
         listener=listener,
         check=check,
     )

@@ -47,6 +47,7 @@ class ServedCampaign:
       claims: those that are tested.
       ordinary: a request that is answered, to tell a hang from a slow server.
       seconds: time for it.
+      cases: trials after which it ends, or None.
       listener: gets the events.
       check: called between trials; raises where the run is to stop.
     """
@@ -59,12 +60,14 @@ class ServedCampaign:
         claims: Collection[Claim],
         ordinary: Request,
         seconds: float,
+        cases: int | None = None,
         listener: Listener,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self.sender, self.spec, self.ordinary, self.seconds, self.listener = sender, spec, ordinary, seconds, listener
         self.claims = {claim.id: claim for claim in claims}
         self.findings: dict[str, Finding] = {}
+        self._cases = cases
         self._about: dict[str, tuple[str, bool, frozenset[str]]] = {}
         self.outcomes: Counter[str] = Counter()
         self.checks: Counter[str] = Counter()
@@ -85,7 +88,7 @@ class ServedCampaign:
         while sources and not self._is_gone:
             for source in list(sources):
                 self._check()
-                if self._elapsed() >= self.seconds or self._is_gone:
+                if self._is_over():
                     return self.finished(complete=True)
                 group = list(itertools.islice(source, self.sender.at_once))
                 if not group:
@@ -110,6 +113,10 @@ class ServedCampaign:
             complete=complete,
         )
 
+    def _is_over(self) -> bool:
+        enough = self._cases is not None and self.outcomes.total() >= self._cases
+        return enough or self._is_gone or self._elapsed() >= self.seconds
+
     def _try(self, group: Sequence[Trial]) -> None:
         together = [trial for trial in group if not trial.alone]
         with ThreadPoolExecutor(max_workers=self.sender.at_once) as pool:
@@ -126,7 +133,8 @@ class ServedCampaign:
     def _judge(self, trial: Trial, replies: list[Reply], *, beside: Sequence[Trial]) -> None:
         if self._is_gone:
             return
-        if any(reply.kind in ("dropped", "gone") for reply in replies) and self.sender.send(_ALIVE).kind == "gone":
+        kinds = {reply.kind for reply in replies}
+        if "gone" in kinds or ("dropped" in kinds and self.sender.send(_ALIVE).kind == "gone"):
             self._lost(trial, beside)
             return
         wrong = False

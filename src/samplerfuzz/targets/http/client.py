@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 from pyrate_limiter import Duration, Limiter, Rate
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_exponential_jitter
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_random_exponential
 
 from samplerfuzz.targets.http.exchange import Reply, Request
 
@@ -39,7 +39,7 @@ class Client:
         """Send one request; a server that does not listen is tried again for a while, one that broke off is not."""
         again = Retrying(
             retry=retry_if_result(lambda reply: reply.kind == "gone"),
-            wait=wait_exponential_jitter(initial=0.1, max=1.0),
+            wait=wait_random_exponential(multiplier=0.1, max=1.0),
             stop=stop_after_delay(_BACK),
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )

@@ -121,7 +121,10 @@ def probe(client: Client) -> Capabilities:
             + ", ".join(f"{path} {status or 'no answer'}" for path, status in endpoints.items())
             + "; name an OpenAI-compatible or llama.cpp server"
         )
-    survivors = COMPLETION in parameters and _tells_survivors(client, {**_asked(COMPLETION, model, PROMPT), **NEUTRAL[COMPLETION]})
+    survivors = False
+    if COMPLETION in parameters:
+        taken = {name: value for name, value in NEUTRAL[COMPLETION].items() if name in parameters[COMPLETION]}
+        survivors = _tells_survivors(client, {**_asked(COMPLETION, model, PROMPT), **taken})
     return Capabilities(endpoints=endpoints, parameters=parameters, model=model, meaning=meaning, survivors=survivors, echoes=echoes)
 
 

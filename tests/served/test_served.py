@@ -1,0 +1,92 @@
+"""A correct server is not accused; every planted fault is found, and its reproducer shows it with the standard library alone."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+from stub_server import serving
+
+from samplerfuzz.cli.main import group
+
+FAULTS = {
+    "fails at a word": "server_does_not_fail",
+    "takes NaN": "nonsense_is_not_answered",
+    "refuses min_p=1": "legal_parameters_are_accepted",
+    "wraps top_k": "settings_are_those_sent",
+    "ignores the seed": "same_seed_gives_the_same_text",
+    "has one seed": "different_seeds_give_different_draws",
+    "never greedy": "greedy_takes_the_most_probable",
+    "ignores min_p": "parameter_is_not_ignored",
+    "top_p keeps one less": "kept_token_has_probability",
+    "divides too much": "probability_matches_the_definition",
+    "writes NaN": "answer_is_json",
+    "hangs up at a word": "request_is_answered",
+    "hangs at a word": "call_returns",
+    "dies at a word": "process_survives",
+}
+
+
+def fuzz(url, directory, *arguments):
+    """Return the exit status and the findings of a run that is bounded by its cases."""
+    fixed = ("--max-time", "300", "--seed", "1", "--fail-on", "low", "--report-dir", str(directory), "--json")
+    done = CliRunner().invoke(group, ["fuzz", url, *fixed, *arguments])
+    assert done.exit_code in (0, 1), done.output
+    return done.exit_code, json.loads((directory / "report.json").read_text())
+
+
+def test_a_correct_server_is_not_accused(tmp_path):
+    with serving() as url:
+        status, report = fuzz(url, tmp_path / "run", "--max-cases", "1500", "--workers", "2")
+    assert [(f["check"], f["title"], f["observed"]["message"]) for f in report["findings"]] == []
+    assert status == 0
+    tested = report["targets"][0]["checks"]
+    assert {name for name in FAULTS.values() if name != "process_survives"} <= tested.keys()
+    assert all(tested[name] for name in FAULTS.values() if name != "process_survives")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found_and_its_reproducer_shows_it(fault, tmp_path):
+    with serving(fault) as url:
+        limit = ("--call-timeout", "2") if fault == "hangs at a word" else ()
+        status, report = fuzz(url, tmp_path / "run", "--max-cases", "400", *limit)
+        found = [f for f in report["findings"] if f["check"] == FAULTS[fault]]
+        assert found, [(f["check"], f["title"]) for f in report["findings"]]
+        assert status == 1
+        program = tmp_path / "run" / found[0]["reproducer"]
+        if fault != "dies at a word":
+            shown = subprocess.run([sys.executable, "-S", program], capture_output=True, text=True, timeout=100)
+            assert shown.returncode == 1, shown.stdout + shown.stderr
+            with serving() as right:
+                shown = subprocess.run([sys.executable, "-S", program, right], capture_output=True, text=True, timeout=100)
+            assert shown.returncode == 0, shown.stdout + shown.stderr
+    shown = subprocess.run([sys.executable, "-S", program], capture_output=True, text=True, timeout=100)
+    assert shown.returncode == 2, shown.stdout + shown.stderr
+    for name in ("report.html", "junit.xml", "sarif.json"):
+        assert FAULTS[fault] in (tmp_path / "run" / name).read_text()
+
+
+def test_a_finding_is_shrunk_to_the_settings_it_needs(tmp_path):
+    with serving("top_p keeps one less") as url:
+        _, report = fuzz(url, tmp_path / "run", "--max-cases", "400")
+    titles = {f["title"].rpartition("with ")[2] for f in report["findings"] if f["check"] == "kept_token_has_probability"}
+    assert titles == {"top_p"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["http://127.0.0.1:9"], "does not answer"),
+        (["http://192.0.2.1"], "--allow-network"),
+        (["http://"], "no server"),
+        (["http://127.0.0.1:x"], "no URL"),
+        (["http://127.0.0.1:9", "builtin:top_p"], "two runs"),
+        (["http://127.0.0.1:9", "--python", sys.executable], "means nothing to a server"),
+    ],
+)
+def test_what_cannot_be_fuzzed_is_a_usage_error(arguments, word, tmp_path):
+    done = CliRunner().invoke(group, ["fuzz", *arguments, "--report-dir", str(tmp_path / "run")])
+    assert done.exit_code == 2 or done.exception is not None
+    assert word in done.output + str(done.exception)
+    assert not (tmp_path / "run").exists()
