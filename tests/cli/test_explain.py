@@ -2,6 +2,7 @@
 
 import pytest
 
+from samplerfuzz.checks.http.claims import own_claims
 from samplerfuzz.checks.registry import load_all
 from samplerfuzz.cli.main import main
 from samplerfuzz.core.dialects import DIALECTS
@@ -18,9 +19,9 @@ def run(capsys, *arguments):
     return ended.value.code, printed.out, printed.err
 
 
-@pytest.mark.parametrize("name", sorted(load_all()))
+@pytest.mark.parametrize("name", sorted({**load_all(), **own_claims()}))
 def test_every_check_is_explained(capsys, name):
-    check = load_all()[name]
+    check = {**load_all(), **own_claims()}[name]
     code, out, err = run(capsys, "explain", name)
     assert (code, err) == (0, "")
     head, _, body = out.partition("\n\n")
@@ -38,7 +39,7 @@ def test_every_technique_is_explained(capsys, name):
 
 def test_explain_lists_everything(capsys):
     listed = {line.split()[0] for line in run(capsys, "explain")[1].splitlines() if line.startswith("  ")}
-    assert listed == {*load_all(), *TECHNIQUES, *DIALECTS}
+    assert listed == {*load_all(), *own_claims(), *TECHNIQUES, *DIALECTS}
 
 
 @pytest.mark.parametrize("name", DIALECTS)
@@ -66,7 +67,7 @@ def test_an_unknown_name_names_the_nearest(capsys):
 LISTED = {
     "techniques": TECHNIQUES,
     "dialects": DIALECTS,
-    "checks": load_all(),
+    "checks": {**load_all(), **own_claims()},
     "targets": builtin.names(),
     "models": known(),
     "zoo": [*DEFECTS, *UNEXPRESSED],

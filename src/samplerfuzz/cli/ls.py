@@ -33,9 +33,11 @@ def _dialects() -> Iterable[Row]:
 
 
 def _checks() -> Iterable[Row]:
-    from samplerfuzz.checks.registry import load_all
+    from samplerfuzz.checks.http.claims import Claim, own_claims
+    from samplerfuzz.checks.registry import Check, load_all
 
-    for item in sorted(load_all().values(), key=lambda c: (c.kind, c.id)):
+    table: dict[str, Check | Claim] = {**load_all(), **own_claims()}
+    for item in sorted(table.values(), key=lambda c: (c.kind, c.id)):
         yield item.id, item.severity, item.kind, first_sentence(item.explanation)
 
 
