@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -125,18 +125,19 @@ def _campaign(
 ) -> tuple[Any, list[Iterator[Any]]]:
     from samplerfuzz.checks.http.contract import contract
     from samplerfuzz.checks.http.seeds import seeds_and_choices
-    from samplerfuzz.checks.http.support import PARAMETERS, chain_spec, support
+    from samplerfuzz.checks.http.support import chain_spec, support, tells_enough
     from samplerfuzz.core.seeding import stream
     from samplerfuzz.engine.served import ServedCampaign
     from samplerfuzz.targets.http.exchange import Request
-    from samplerfuzz.targets.http.probe import COMPLETION
+    from samplerfuzz.targets.target import TargetSpec
 
     url = client.url
-    spec, sources = chain_spec(url), [seeds_and_choices(known, client.send), contract(known)]
-    if known.survivors and known.meaning[COMPLETION] == "raw" and set(PARAMETERS) <= set(known.parameters[COMPLETION]):
+    sources: list[Iterator[Any]] = [seeds_and_choices(known, client.send), contract(known)]
+    if tells_enough(known):
+        spec = chain_spec(url, known)
         sources.append(support(known, spec, client.send, stream(seed, "server", url)))
     else:
-        spec = replace(spec, order=(), parameters=(), returns="tokens", dialect="", declared={})
+        spec = TargetSpec(name=url, locator=url, order=(), parameters=(), returns="tokens")
     endpoint = next(iter(known.parameters))
     campaign = ServedCampaign(
         client,

@@ -6,45 +6,51 @@ constant treats as the logits themselves. What they are is measured first (`Capa
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from samplerfuzz.cases import Case
-from samplerfuzz.cases.parameters import edges, ordinary
-from samplerfuzz.cases.thresholds import ADDITIVE, PROPORTIONAL, RANK, probabilities
 from samplerfuzz.checks.evidence import interval
+from samplerfuzz.checks.http.settings import OFF, active, held, known_of, sent, some_settings
 from samplerfuzz.checks.http.trial import Suspicion, Trial
 from samplerfuzz.checks.judgement import Judgement
 from samplerfuzz.checks.registry import load_all
 from samplerfuzz.core.dialects import find_dialect
-from samplerfuzz.core.registry import parameter
 from samplerfuzz.targets.http.exchange import Reply, Request
 from samplerfuzz.targets.http.probe import COMPLETION, Capabilities
 from samplerfuzz.targets.http.returned import listed
 from samplerfuzz.targets.target import Outcome, TargetSpec
 
-PARAMETERS = ("top_n_sigma", "top_k", "typical_p", "top_p", "min_p", "temperature")
 _DIALECT = "llama.cpp"
 _EVERYTHING = 2**20  # tokens: no vocabulary is larger
 _CONFIGURATIONS = 24  # for each row: listing a whole vocabulary takes longer than listing survivors
 _SHOWN = 16
-_RANKS = 64  # thresholds are placed among so many of the best
 _TEXTS = ("The sky is", "def main(", "1 2 3 4", "Paris is the capital of", "\n", "zzzz")
+_ASKED: Mapping[str, Any] = {"post_sampling_probs": True, "seed": 1, "cache_prompt": False}
 
 
-def chain_spec(url: str) -> TargetSpec:
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """A prompt, the row [V] that it ends in, and its tokens where they are known."""
+
+    prompt: Any
+    logits: np.ndarray
+    tokens: np.ndarray | None
+
+
+def chain_spec(url: str, known: Capabilities) -> TargetSpec:
     """Return what the chain of a llama.cpp server promises."""
-    engine = find_dialect(_DIALECT)
+    engine, names = find_dialect(_DIALECT), known_of(known.parameters[COMPLETION])
     return TargetSpec(
         name=url,
         locator=url,
-        order=tuple(stage.name for stage in engine.stages(PARAMETERS)),
-        parameters=PARAMETERS,
+        order=tuple(stage.name for stage in engine.stages(names)),
+        parameters=names,
+        inputs=frozenset({"history"}),
         returns="probs",
         dialect=_DIALECT,
         declared=engine.conventions,
@@ -53,37 +59,44 @@ def chain_spec(url: str) -> TargetSpec:
     )
 
 
+def tells_enough(known: Capabilities) -> bool:
+    """Whether a server tells the row before its chain and what the chain leaves."""
+    return known.survivors and known.meaning[COMPLETION] == "raw" and bool(known_of(known.parameters[COMPLETION]))
+
+
 def support(known: Capabilities, spec: TargetSpec, send: Callable[[Request], Reply], rng: np.random.Generator) -> Iterator[Trial]:
     """Yield trials without end: one row after another, each under many settings."""
     for prompt in _prompts(rng):
-        row = _row(known, send, prompt)
-        again = _row(known, send, prompt)
-        if row is None or again is None or not np.array_equal(row, again):
+        row, again = _row(known, send, prompt), _row(known, send, prompt)
+        if row is None or again is None or not np.array_equal(row.logits, again.logits):
             continue  # a model that gives two rows for one prompt cannot be judged by either
         for _ in range(_CONFIGURATIONS):
-            yield _trial(known, spec, prompt, row, _values(rng, row))
+            values = some_settings(rng, row.logits, spec.parameters, past=row.tokens is not None)
+            yield _trial(known, spec, row, values, [name for name in known.switches if rng.random() < 0.4])
 
 
-def _trial(known: Capabilities, spec: TargetSpec, prompt: Any, row: np.ndarray, values: dict[str, float]) -> Trial:
-    fields = {"n_probs": len(row), "post_sampling_probs": True, "seed": 1, "cache_prompt": False}
-    sent = {name: int(x) if parameter(name).kind == "integer" else x for name, x in values.items()}
+def _trial(known: Capabilities, spec: TargetSpec, row: _Row, values: dict[str, Any], switches: list[str]) -> Trial:
+    fields = {**_ASKED, **sent(values), **dict.fromkeys(switches, True), "n_probs": len(row.logits)}
     case = Case(
-        logits=row[None],
-        parameters={name: np.array([x], np.float64) for name, x in values.items()},
+        logits=row.logits[None],
+        parameters=held(values),
+        history=(np.zeros(0, np.int64) if row.tokens is None else row.tokens,),
         regime="of the server's model",
         strategy="server",
     )
-    active = [name for name, x in values.items() if x != parameter(name).neutral]
-    about = "+".join(active) or "nothing"
+    used = active(values)
+    about = "+".join([*used, *switches]) or "nothing"
 
     def smaller() -> Iterator[Trial]:
-        for name in active:
-            yield _trial(known, spec, prompt, row, {**values, name: float(parameter(name).neutral or 0.0)})
+        for switch in switches:
+            yield _trial(known, spec, row, values, [other for other in switches if other != switch])
+        for name in used:
+            yield _trial(known, spec, row, {**values, name: OFF[name]}, switches)
 
     return Trial(
-        requests=(Request.of(COMPLETION, known.body(COMPLETION, {**fields, **sent}, prompt=prompt)),),
+        requests=(Request.of(COMPLETION, known.body(COMPLETION, fields, prompt=row.prompt)),),
         judged=partial(judged, spec, case, about),
-        what=", ".join(f"{name}={values[name]:g}" for name in active) or "nothing",
+        what=", ".join([*(f"{name}={values[name]}" for name in used), *switches]) or "nothing",
         about=about,
         claims=tuple(_FOUND),
         smaller=smaller,
@@ -97,10 +110,12 @@ def _prompts(rng: np.random.Generator) -> Iterator[Any]:
         yield [int(i) for i in rng.integers(5, 1000, int(rng.integers(1, 12)))]
 
 
-def _row(known: Capabilities, send: Callable[[Request], Reply], prompt: Any) -> np.ndarray | None:
-    """Return the row [V] that a prompt ends in, None where not all of it is told."""
-    body = known.body(COMPLETION, {"n_probs": _EVERYTHING, "seed": 1, "cache_prompt": False}, prompt=prompt)
-    answer = listed(send(Request.of(COMPLETION, body)).data)
+def _row(known: Capabilities, send: Callable[[Request], Reply], prompt: Any) -> _Row | None:
+    """Return the row that a prompt ends in, None where not all of it is told."""
+    data = send(
+        Request.of(COMPLETION, known.body(COMPLETION, {**_ASKED, "post_sampling_probs": False, "n_probs": _EVERYTHING}, prompt=prompt))
+    ).data
+    answer = listed(data)
     if answer is None or not all(isinstance(name, int) for name in answer.names):
         return None
     row = np.full(len(answer.names), np.nan, np.float32)
@@ -108,35 +123,11 @@ def _row(known: Capabilities, send: Callable[[Request], Reply], prompt: Any) -> 
     if ids.min() < 0 or ids.max() >= len(ids):
         return None
     row[ids] = answer.logprobs
-    whole = bool(np.isfinite(row).all()) and abs(np.exp(row.astype(np.float64)).sum() - 1) < 1e-3
-    return row if whole else None
-
-
-def _values(rng: np.random.Generator, row: np.ndarray) -> dict[str, float]:
-    """Return a value for every parameter, most of them neutral."""
-    chosen = {str(rng.choice(PARAMETERS))} | {name for name in PARAMETERS if rng.random() < 0.25}
-    values = {}
-    for name in PARAMETERS:
-        neutral = parameter(name).neutral
-        assert neutral is not None
-        values[name] = float(np.float32(_value(name, rng, row) if name in chosen else neutral))
-    return values
-
-
-def _value(name: str, rng: np.random.Generator, row: np.ndarray) -> float:
-    item, kind = parameter(name), rng.random()
-    rank = int(min(rng.geometric(0.15) - 1, _RANKS, len(row) - 1))
-    nudge = float(rng.choice([-1e-2, -1e-3, 1e-3, 1e-2]))
-    if item.beside and kind < 0.6:
-        if item.beside == RANK:
-            return float(rank + 1)
-        ranked = probabilities(row[None])
-        if item.beside in ADDITIVE:
-            return float(np.clip(ADDITIVE[item.beside](ranked)[0, rank] + nudge, *item.common))
-        return float(np.clip(PROPORTIONAL[item.beside](ranked)[0, rank] * (1 + nudge), *item.common))
-    if kind < 0.8:
-        return float(ordinary(name, rng, 1, row[None])[0])
-    return float(rng.choice([x for x in edges(name, len(row)) if math.isfinite(x) and abs(x) < 2**31]))
+    if not np.isfinite(row).all() or abs(np.exp(row.astype(np.float64)).sum() - 1) > 1e-3:
+        return None
+    # a server that puts a token before the prompt has a history of its own
+    is_known = isinstance(prompt, list) and data.get("tokens_evaluated") == len(prompt)
+    return _Row(prompt=prompt, logits=row, tokens=np.array(prompt, np.int64) if is_known else None)
 
 
 def judged(spec: TargetSpec, case: Case, about: str, replies: Sequence[Reply]) -> Iterator[Suspicion]:
@@ -172,8 +163,15 @@ def _suspicion(check: str, title: str, about: str, judgement: Judgement, find: C
         about=about,
         expected={"low": low[0, shown].tolist(), "high": high[0, shown].tolist()},
         observed={"probabilities": judgement.distributions[0, shown].tolist(), "ids": shown.tolist()},
-        case=replace(judgement.case, logits=row[None, shown]),
+        case=_shown(judgement.case, shown),
     )
+
+
+def _shown(case: Case, ids: np.ndarray) -> Case:
+    """Return a case of some tokens, as far as it is for people to look at."""
+    # the request holds the ids of a bias as they are
+    numbers = {name: value for name, value in case.parameters.items() if isinstance(value, np.ndarray)}
+    return replace(case, logits=case.logits[:, ids], parameters=numbers, history=None)
 
 
 def _removed(belief: Any, verdict: Any, p: np.ndarray) -> tuple[str, dict[str, Any], int]:

@@ -34,11 +34,13 @@ NEUTRAL: Mapping[str, Mapping[str, Any]] = {
         "presence_penalty": 0.0,
         "frequency_penalty": 0.0,
         "dry_multiplier": 0.0,
+        "logit_bias": [],
     },
     OPENAI: {"temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0},
     CHAT: {"temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0},
 }
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+_SWITCHES = ("backend_sampling",)
 _BEYOND = {"top_k": 1, "min_p": 0.5, "repetition_penalty": 1.0, "seed": 1, "logit_bias": {}}  # of OpenAI's, what many servers take too
 
 
@@ -52,6 +54,7 @@ class Capabilities:
       model: the name to send as `model`, where there is one.
       meaning: endpoint -> what its log-probabilities are: "raw", "after the temperature", "after the filters", "none" or "unclear".
       survivors: whether `post_sampling_probs` tells what the filters leave.
+      switches: fields that choose another implementation of the chain, where an answer says that they are on.
       echoes: whether an answer says with which settings it was made.
     """
 
@@ -61,6 +64,7 @@ class Capabilities:
     meaning: dict[str, str] = field(default_factory=dict)
     survivors: bool = False
     echoes: bool = False
+    switches: tuple[str, ...] = ()
 
     def body(self, endpoint: str, fields: Mapping[str, Any] = NOTHING, *, prompt: Any = PROMPT) -> dict[str, Any]:
         """Return the fields of a request that completes `prompt`, every parameter that is taken neutral but those given."""
@@ -75,6 +79,7 @@ class Capabilities:
             rows.append((f"{endpoint} log-probabilities", self.meaning[endpoint]))
         rows.append(("survivors of the filters", "post_sampling_probs" if self.survivors else "not told"))
         rows.append(("settings echoed", "yes" if self.echoes else "no"))
+        rows.append(("other implementations", ", ".join(self.switches) or "none"))
         return rows
 
 
@@ -121,11 +126,15 @@ def probe(client: Client) -> Capabilities:
             + ", ".join(f"{path} {status or 'no answer'}" for path, status in endpoints.items())
             + "; name an OpenAI-compatible or llama.cpp server"
         )
-    survivors = False
+    survivors, switches = False, tuple[str, ...]()
     if COMPLETION in parameters:
         taken = {name: value for name, value in NEUTRAL[COMPLETION].items() if name in parameters[COMPLETION]}
+        plain = _asked(COMPLETION, model, PROMPT)
+        switches = tuple(name for name in _SWITCHES if _is_on(client, name, plain))
         survivors = _tells_survivors(client, {**_asked(COMPLETION, model, PROMPT), **taken})
-    return Capabilities(endpoints=endpoints, parameters=parameters, model=model, meaning=meaning, survivors=survivors, echoes=echoes)
+    return Capabilities(
+        endpoints=endpoints, parameters=parameters, model=model, meaning=meaning, survivors=survivors, echoes=echoes, switches=switches
+    )
 
 
 def _model(reply: Reply) -> str | None:
@@ -169,6 +178,12 @@ def _alike(a: Listed, b: Listed) -> bool:
     ours, theirs = dict(zip(a.names, a.logprobs)), dict(zip(b.names, b.logprobs))
     common = ours.keys() & theirs.keys()
     return bool(common) and all(math.isclose(ours[n], theirs[n], abs_tol=0.02) for n in common)
+
+
+def _is_on(client: Client, name: str, body: dict[str, Any]) -> bool:
+    reply = client.send(Request.of(COMPLETION, {**body, name: True}))
+    settings = reply.data.get("generation_settings") if reply.accepted and isinstance(reply.data, dict) else None
+    return isinstance(settings, dict) and settings.get(name) is True
 
 
 def _tells_survivors(client: Client, body: dict[str, Any]) -> bool:
