@@ -133,9 +133,7 @@ class ServedCampaign:
     def _judge(self, trial: Trial, replies: list[Reply], *, beside: Sequence[Trial]) -> None:
         if self._is_gone:
             return
-        kinds = {reply.kind for reply in replies}
-        if "gone" in kinds or ("dropped" in kinds and self.sender.send(_ALIVE).kind == "gone"):
-            self._lost(trial, beside)
+        if self._ended_by(trial, replies, beside):
             return
         wrong = False
         for suspicion in (*general(trial), *trial.judged(replies)):
@@ -150,6 +148,22 @@ class ServedCampaign:
         refused = not wrong and not any(reply.accepted for reply in replies)
         self.outcomes["finding" if wrong else "refused" if refused else "pass"] += 1
         self._progress()
+
+    def _ended_by(self, trial: Trial, replies: Sequence[Reply], beside: Sequence[Trial]) -> bool:
+        """Whether the server is gone since; the finding is announced."""
+        kinds = {reply.kind for reply in replies}
+        if "gone" in kinds or ("dropped" in kinds and not self._lives()):
+            self._lost(trial, beside)
+        return self._is_gone
+
+    def _lives(self) -> bool:
+        """Whether anything answers: a process that is writing down how it crashed accepts connections still."""
+        until = time.monotonic() + _UNSTUCK * self.sender.seconds
+        while time.monotonic() < until:
+            kind = self.sender.send(_ALIVE).kind
+            if kind in ("answered", "gone"):
+                return kind == "answered"
+        return False
 
     def _lost(self, trial: Trial, beside: Sequence[Trial]) -> None:
         """Report that the server is gone: with all that was under way, one of which ended it."""
@@ -178,7 +192,7 @@ class ServedCampaign:
                 return
         shown = self._shown_by(trial, suspicion.check)
         if shown is None:
-            self.outcomes["unconfirmed"] += 1
+            self.outcomes["unconfirmed"] += not self._is_gone
             return
         trial, suspicion, told = self._shrunk(trial, *shown)
         if self._known(trial, suspicion) is None:
@@ -187,12 +201,16 @@ class ServedCampaign:
     def _shown_by(self, trial: Trial, check: str) -> tuple[Suspicion, str] | None:
         """Send a trial's requests afresh and return what breaks the claim, and how."""
         replies = self._send(trial.requests)
+        if self._ended_by(trial, replies, [trial]):
+            return None
         found = ((s, s.shows(replies)) for s in (*general(trial), *trial.judged(replies)) if s.check == check)
         return next(((s, line) for s, line in found if line), None)
 
     def _shrunk(self, trial: Trial, suspicion: Suspicion, told: str) -> tuple[Trial, Suspicion, str]:
         """Return the smallest trial found that breaks the same claim."""
         for smaller in trial.smaller():
+            if self._is_gone:
+                break
             shown = self._shown_by(smaller, suspicion.check)
             if shown is not None:
                 return self._shrunk(smaller, *shown)

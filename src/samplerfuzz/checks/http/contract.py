@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from samplerfuzz.checks.http.trial import Suspicion, Trial
-from samplerfuzz.checks.http.values import BIASES, COUNTS, NONSENSE, common, is_legal, numbers
+from samplerfuzz.checks.http.values import BESIDE, BIASES, COUNTS, NONSENSE, common, is_legal, numbers
 from samplerfuzz.targets.http.exchange import Reply, Request
 from samplerfuzz.targets.http.probe import CHAT, COMPLETION, OPENAI, Capabilities
 
@@ -20,14 +20,13 @@ _MEANT = ("seed", "repeat_last_n", "dry_penalty_last_n")
 def contract(known: Capabilities) -> Iterator[Trial]:
     """Yield a trial for every value of every parameter at every endpoint."""
     for endpoint, names in known.parameters.items():
-        for name in dict.fromkeys((*names, "seed")):
-            if name == "logit_bias":
-                continue
+        for name in _numeric(names):
+            beside = {key: value for key, value in BESIDE.get(name, {}).items() if key in names}
             for number in numbers(name):
-                yield _trial(known, endpoint, name, number)
+                yield _trial(known, endpoint, name, number, beside=beside)
             for word, value in NONSENSE:
-                yield _trial(known, endpoint, name, value, nonsense=word)
-            yield _trial(known, endpoint, name, None)
+                yield _trial(known, endpoint, name, value, nonsense=word, beside=beside)
+            yield _trial(known, endpoint, name, None, beside=beside)
         for bias in BIASES:
             yield _trial(known, endpoint, "logit_bias", bias)
         counted = {COMPLETION: ("n_probs", "min_keep"), OPENAI: ("logprobs",), CHAT: ("top_logprobs",)}[endpoint]
@@ -40,12 +39,24 @@ def contract(known: Capabilities) -> Iterator[Trial]:
         for prompt in prompts:
             field = "messages" if endpoint == CHAT else "prompt"
             yield _trial(known, endpoint, field, prompt)
+    # last: another implementation of the chain may not survive what the first one does
+    for switch in known.switches:
+        for name in _numeric(known.parameters[COMPLETION]):
+            for number in numbers(name):
+                yield _trial(known, COMPLETION, name, number, beside={**BESIDE.get(name, {}), switch: True})
+
+
+def _numeric(names: Sequence[str]) -> list[str]:
+    return [name for name in dict.fromkeys((*names, "seed")) if name != "logit_bias"]
 
 
 def _trial(
     known: Capabilities, endpoint: str, name: str, value: Any, *, nonsense: str = "", beside: Mapping[str, Any] = MappingProxyType({})
 ) -> Trial:
-    what = f"{name}={json.dumps(value)} at {endpoint}"
+    what = (
+        " beside ".join([f"{name}={json.dumps(value)}", *(f"{key}={json.dumps(other)}" for key, other in beside.items())])
+        + f" at {endpoint}"
+    )
     legal = is_legal(name, value) and name in known.parameters[endpoint]
     echoed = endpoint == COMPLETION and known.echoes and name in known.parameters[endpoint]
     suspected: list[Suspicion] = []

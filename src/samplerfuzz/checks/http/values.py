@@ -41,6 +41,18 @@ NONSENSE: tuple[tuple[str, Any], ...] = (
     ("infinity", math.inf),
     ("infinity", -math.inf),
 )
+# what switches on the rule that reads a parameter: a companion of a rule that is off is read by nobody
+BESIDE: dict[str, dict[str, Any]] = {
+    "xtc_threshold": {"xtc_probability": 0.5},
+    "dynatemp_exponent": {"dynatemp_range": 0.5},
+    "mirostat_tau": {"mirostat": 2},
+    "mirostat_eta": {"mirostat": 2},
+    "repeat_last_n": {"repeat_penalty": 1.1},
+    "dry_base": {"dry_multiplier": 0.8},
+    "dry_allowed_length": {"dry_multiplier": 0.8},
+    "dry_penalty_last_n": {"dry_multiplier": 0.8},
+    "adaptive_decay": {"adaptive_target": 0.5},
+}
 BIASES: tuple[Any, ...] = (
     {},
     [],
