@@ -2,16 +2,20 @@
 
 import importlib.util
 import re
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import make_trophies
 import pytest
 
 from samplerfuzz.checks.registry import load_all
+from samplerfuzz.llama.models import find
 from samplerfuzz.targets.libraries.catalog import LIBRARIES
 from samplerfuzz.targets.libraries.environments import installed
 
+SERVERS = {"llama.cpp server": "xllamacpp"}  # name -> the module that serves
 ENTRIES = make_trophies.trophies()
 FILES = {entry["reproducer"]: entry for entry in ENTRIES}
 
@@ -32,7 +36,7 @@ def test_an_entry_is_whole(name):
     assert all(str(value).strip() for value in entry.values())
     assert entry["severity"] in make_trophies.SEVERITIES
     assert entry["claim"] in load_all()
-    assert entry["library"] in LIBRARIES
+    assert entry["library"] in {*LIBRARIES, *SERVERS}
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -42,6 +46,21 @@ def test_a_reproducer_needs_nothing_of_samplerfuzz(name):
     assert not re.search(r"^\s*(import|from) samplerfuzz", source, re.M)
 
 
+@pytest.fixture
+def address(request):
+    """The URL of a server with SmolLM2-135M, in a process of its own."""
+    model = find("smollm2-135m")
+    if importlib.util.find_spec("xllamacpp") is None or not model.is_here():
+        pytest.skip("needs xllamacpp and smollm2-135m")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = [sys.executable, Path(__file__).parent / "serve_llama_cpp.py", str(model.path), str(port)]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        yield process.stdout.readline().strip()
+        process.kill()
+
+
 def _interpreters(entry):
     found = [item.python for item in installed(LIBRARIES[entry["library"]]) if item.version == entry["version"]]
     module = {"llama.cpp": "llama_cpp", "mlx-lm": "mlx_lm"}.get(entry["library"], entry["library"].replace("-", "_"))
@@ -49,7 +68,16 @@ def _interpreters(entry):
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [name for name in FILES if FILES[name]["library"] in SERVERS])
+def test_a_reproducer_shows_the_defect_of_a_server(name, address):
+    program = [sys.executable, make_trophies.REPORTS / "trophies" / name, address]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "the defect REPRODUCES" in done.stdout
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", [name for name in FILES if FILES[name]["library"] not in SERVERS])
 def test_a_reproducer_shows_the_defect(name):
     pythons = _interpreters(FILES[name])
     if not pythons:

@@ -14,6 +14,8 @@ from samplerfuzz.targets.http.returned import Listed, listed
 
 _LISTED = 5
 _SEEDS = (0, 1, 2, 3, 7, 42, 1000, 65536, 2**31 - 1)
+_REPEATED = (0, 42, 2**31 - 1)
+_REPEATS = 8  # two draws of a server that ignores the seed agree too often for a program that is to show it
 _NEVER = math.log(1e-9)  # chance that correct draws from seeds that differ all agree
 _MOST_SEEDS = 64
 _PROMPTS = ("The sky is", "Once upon a time", "1, 2, 3,", "My favourite word is")
@@ -36,14 +38,13 @@ def seeds_and_choices(known: Capabilities, send: Callable[[Request], Reply]) -> 
                     yield _no_choice(endpoint, asked(seed=seed, **{name: value}), asked(), {name: value})
             if "seed" not in names:
                 continue
-            for seed in _SEEDS:
-                yield Trial(
-                    requests=(asked(seed=seed), asked(seed=seed)), judged=partial(_same, seed, endpoint), what=f"seed={seed}", alone=True
-                )
+            for seed in _REPEATED:
+                requests = (asked(seed=seed),) * _REPEATS
+                yield Trial(requests=requests, judged=partial(_same, seed, endpoint), what=f"seed={seed} at {endpoint}", alone=True)
             count = _needed(reference)
             if count <= _MOST_SEEDS:
                 requests = tuple(asked(seed=1000 + 17 * n) for n in range(count))
-                yield Trial(requests=requests, judged=partial(_different, endpoint), what=f"seeds at {endpoint}", alone=True)
+                yield Trial(requests=requests, judged=partial(_different, endpoint), what=f"many seeds at {endpoint}", alone=True)
 
 
 def _request(known: Capabilities, endpoint: str, prompt: str, **fields: Any) -> Request:
@@ -78,7 +79,7 @@ def _same(seed: int, endpoint: str, replies: Sequence[Reply]) -> Iterator[Suspic
     yield Suspicion(
         check="same_seed_gives_the_same_text",
         kind="texts_differ",
-        title=f"seed={seed} at {endpoint} gives two texts for one request, from equal probabilities",
+        title=f"seed={seed} at {endpoint} gives several texts for one request, from equal probabilities",
         about=endpoint,
     )
 

@@ -36,7 +36,8 @@ def _hang(replies: list[dict[str, Any]]) -> str:
 
 
 def _gone(replies: list[dict[str, Any]]) -> str:
-    return next((f"nothing listens any more ({reply['text']})" for reply in replies if reply["kind"] == "gone"), "")
+    """The last one asks whether anything answers still."""
+    return "" if replies[-1]["kind"] == "answered" else f"nothing answers any more ({replies[-1]['text']})"
 
 
 def _dropped(replies: list[dict[str, Any]]) -> str:
