@@ -58,13 +58,13 @@ def _trial(
         + f" at {endpoint}"
     )
     legal = is_legal(name, value) and name in known.parameters[endpoint]
-    echoed = endpoint == COMPLETION and known.echoes and name in known.parameters[endpoint]
+    echoed = endpoint == COMPLETION and known.reads(endpoint, name)
     suspected: list[Suspicion] = []
     if legal:
         suspected.append(
             Suspicion(check="legal_parameters_are_accepted", kind="refusal", title=f"{what} is legal and is refused", about=name)
         )
-    if nonsense and name in known.parameters[endpoint]:
+    if nonsense and known.reads(endpoint, name):
         suspected.append(
             Suspicion(check="nonsense_is_not_answered", kind="accepted", title=f"{what} is {nonsense} and is accepted", about=nonsense)
         )

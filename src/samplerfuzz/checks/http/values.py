@@ -81,7 +81,7 @@ def common(name: str) -> tuple[float, float] | None:
     name = _CALLED.get(name, name)
     if name == "seed":
         return 0, 2**31 - 1
-    if name not in parameter_owners():
+    if name not in parameter_owners() or not parameter(name).is_number:
         return None
     low, high = parameter(name).common
     return (low, _WHOLE) if math.isinf(high) else (low, high)

@@ -62,7 +62,7 @@ class Capabilities:
       meaning: endpoint -> what its log-probabilities are: "raw", "after the temperature", "after the filters", "none" or "unclear".
       survivors: whether `post_sampling_probs` tells what the filters leave.
       switches: fields that choose another implementation of the chain, where an answer says that they are on.
-      echoes: whether an answer says with which settings it was made.
+      settings: the names of the settings that an answer says it was made with.
     """
 
     endpoints: dict[str, int]
@@ -70,13 +70,19 @@ class Capabilities:
     model: str | None
     meaning: dict[str, str] = field(default_factory=dict)
     survivors: bool = False
-    echoes: bool = False
+    settings: tuple[str, ...] = ()
     switches: tuple[str, ...] = ()
 
     def body(self, endpoint: str, fields: Mapping[str, Any] = NOTHING, *, prompt: Any = PROMPT) -> dict[str, Any]:
         """Return the fields of a request that completes `prompt`, every parameter that is taken neutral but those given."""
         taken = {name: value for name, value in NEUTRAL[endpoint].items() if name in self.parameters[endpoint]}
         return {**_asked(endpoint, self.model, prompt), **taken, **fields}
+
+    def reads(self, endpoint: str, name: str) -> bool:
+        """Whether a parameter is one of the endpoint's interface: what a server does not know it may fairly ignore."""
+        if name not in self.parameters[endpoint]:
+            return False
+        return name in self.settings if endpoint == COMPLETION and self.settings else name == "seed" or name in NEUTRAL[endpoint]
 
     def table(self) -> list[tuple[str, str]]:
         """Return (what, finding) for people."""
@@ -85,7 +91,7 @@ class Capabilities:
             rows.append((f"{endpoint} takes", ", ".join(names)))
             rows.append((f"{endpoint} log-probabilities", self.meaning[endpoint]))
         rows.append(("survivors of the filters", "post_sampling_probs" if self.survivors else "not told"))
-        rows.append(("settings echoed", "yes" if self.echoes else "no"))
+        rows.append(("settings echoed", "yes" if self.settings else "no"))
         rows.append(("other implementations", ", ".join(self.switches) or "none"))
         return rows
 
@@ -115,14 +121,15 @@ def probe(client: Client) -> Capabilities:
         endpoints[path] = client.send(Request(path=path)).status
     parameters: dict[str, tuple[str, ...]] = {}
     meaning: dict[str, str] = {}
-    echoes = False
+    settings: tuple[str, ...] = ()
     for path in (COMPLETION, OPENAI, CHAT):
         plain = {**_asked(path, model, PROMPT)}
         reply = client.send(Request.of(path, plain))
         endpoints[path] = reply.status
         if not reply.accepted or not isinstance(reply.data, dict):
             continue
-        echoes |= path == COMPLETION and "generation_settings" in reply.data
+        if path == COMPLETION and isinstance(reply.data.get("generation_settings"), dict):
+            settings = tuple(reply.data["generation_settings"])
         asked = {**NEUTRAL[path], **({} if path == COMPLETION else _BEYOND), "seed": 1}
         parameters[path] = tuple(name for name, value in asked.items() if client.send(Request.of(path, {**plain, name: value})).accepted)
         taken = {name: value for name, value in NEUTRAL[path].items() if name in parameters[path]}
@@ -140,7 +147,7 @@ def probe(client: Client) -> Capabilities:
         switches = tuple(name for name in _SWITCHES if _is_on(client, name, plain))
         survivors = _tells_survivors(client, {**_asked(COMPLETION, model, PROMPT), **taken})
     return Capabilities(
-        endpoints=endpoints, parameters=parameters, model=model, meaning=meaning, survivors=survivors, echoes=echoes, switches=switches
+        endpoints=endpoints, parameters=parameters, model=model, meaning=meaning, survivors=survivors, settings=settings, switches=switches
     )
 
 
