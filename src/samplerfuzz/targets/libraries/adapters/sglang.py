@@ -299,3 +299,17 @@ def draw_filtered_seeded(logits, temperature, top_k, top_p, seed):
     asked = requests(logits.shape[1], temperature=temperature, top_k=top_k, top_p=top_p, sampling_seed=seed)
     information = scheduled(asked, logits.shape[1], True)
     return sampled(information, logits, np.zeros(len(logits), np.int64))[0]
+
+
+@sf.target(order=["temperature", "top_p"], returns="tokens", per_row=True, dialect="sglang")
+def draw_top_p_seeded(logits, temperature, top_p, seed):
+    """The same with top-p alone, which requests may leave off"""
+    asked = requests(logits.shape[1], temperature=temperature, top_p=top_p, sampling_seed=seed)
+    return sampled(scheduled(asked, logits.shape[1], True), logits, np.zeros(len(logits), np.int64))[0]
+
+
+@sf.target(order=["temperature", "min_p"], returns="tokens", per_row=True, dialect="sglang")
+def draw_min_p_seeded(logits, temperature, min_p, seed):
+    """The same with min-p alone"""
+    asked = requests(logits.shape[1], temperature=temperature, min_p=min_p, sampling_seed=seed)
+    return sampled(scheduled(asked, logits.shape[1], True), logits, np.zeros(len(logits), np.int64))[0]
