@@ -33,8 +33,10 @@ VLLM = Dialect(
         "frequency_penalty.tokens": "output",
         "presence_penalty.tokens": "output",
         "temperature.greedy": "first",
+        "top_k.ties": "any",
         "top_p.mass": "left",
         "top_p.crossing": "reached",
+        "top_p.ties": "any",
     },
     habits={"top_k.ties": "all", "top_p.ties": "high"},
     notes=(

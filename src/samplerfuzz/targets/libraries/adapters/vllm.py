@@ -24,18 +24,12 @@ import vllm.utils.torch_utils
 
 # only a GPU can pin memory, and whatever is imported later asks for it
 vllm.utils.torch_utils.PIN_MEMORY = False
+import vllm.v1.sample.logits_processor as processing
 import vllm.v1.sample.ops.topk_topp_sampler
 import vllm.v1.sample.ops.topk_topp_triton as kernels
 import vllm.v1.worker.gpu_input_batch
 from vllm import SamplingParams
 from vllm.sampling_params import SamplingType
-from vllm.v1.sample.logits_processor import (
-    BatchUpdate,
-    LogitBiasLogitsProcessor,
-    LogitsProcessors,
-    MinPLogitsProcessor,
-    MinTokensLogitsProcessor,
-)
 from vllm.v1.sample.ops.bad_words import apply_bad_words
 from vllm.v1.sample.ops.penalties import apply_all_penalties
 from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p_pytorch, random_sample
@@ -92,7 +86,7 @@ def filters(asked, size):
 def updated(processor, asked):
     """A logits processor that has been told of the requests in a new batch."""
     added = [(row, one, None, []) for row, one in enumerate(asked)]
-    processor.update_state(BatchUpdate(batch_size=len(asked), removed=[], added=added, moved=[]))
+    processor.update_state(processing.BatchUpdate(batch_size=len(asked), removed=[], added=added, moved=[]))
     return processor
 
 
@@ -101,8 +95,8 @@ def settings(rows):
 
 
 def processors(rows):
-    kinds = (MinTokensLogitsProcessor, LogitBiasLogitsProcessor, MinPLogitsProcessor)
-    return LogitsProcessors([kind(settings(rows), CPU, False) for kind in kinds])
+    kinds = (processing.MinTokensLogitsProcessor, processing.LogitBiasLogitsProcessor, processing.MinPLogitsProcessor)
+    return processing.LogitsProcessors([kind(settings(rows), CPU, False) for kind in kinds])
 
 
 def enter(batch, name, asked, prompt, output):
@@ -177,9 +171,9 @@ def sampled(batch, logits, mode, exact=False):
     return answer.logprobs_tensors.logprobs, tokens, order
 
 
-def drawn_from(batch, logits, mode):
+def drawn_from(batch, logits):
     """The logits [B, V] that the sampler draws from; of a greedy request only the token that it takes."""
-    shown, tokens, order = sampled(batch, logits, mode)
+    shown, tokens, order = sampled(batch, logits, "processed_logits")
     left = np.empty(logits.shape, np.float32)
     left[order] = shown.numpy()
     for row in map(int, batch.greedy_reqs):
@@ -292,14 +286,16 @@ def triton_top_p_split(logits, top_p):
 @sf.target(order=["min_p"], returns="logits", per_row=True, dialect="vllm")
 def min_p(logits, min_p):
     """MinPLogitsProcessor"""
-    processor = updated(MinPLogitsProcessor(settings(len(logits)), CPU, False), requests(logits.shape[1], min_p=min_p))
+    processor = updated(processing.MinPLogitsProcessor(settings(len(logits)), CPU, False), requests(logits.shape[1], min_p=min_p))
     return processor.apply(torch.tensor(logits)).numpy()
 
 
 @sf.target(order=["logit_bias"], returns="logits", per_row=True, dialect="vllm")
 def logit_bias(logits, logit_bias):
     """LogitBiasLogitsProcessor"""
-    processor = updated(LogitBiasLogitsProcessor(settings(len(logits)), CPU, False), requests(logits.shape[1], logit_bias=logit_bias))
+    processor = updated(
+        processing.LogitBiasLogitsProcessor(settings(len(logits)), CPU, False), requests(logits.shape[1], logit_bias=logit_bias)
+    )
     return processor.apply(torch.tensor(logits)).numpy()
 
 
@@ -336,19 +332,12 @@ def random(logits, seed):
     return random_sample(torch.tensor(logits).softmax(-1), generators, False).numpy()
 
 
-@sf.target(order=[], returns="tokens", per_row=True)
-def random_double(logits, seed):
-    """random_sample of float32 probabilities with noise in float64, a generator for every row"""
-    generators = {row: torch.Generator(device=CPU).manual_seed(value) for row, value in enumerate(seed.tolist())}
-    return random_sample(torch.tensor(logits).softmax(-1), generators, True).numpy()
-
-
 @sf.target(returns="logits", per_row=True, dialect="vllm")
 def sampler(logits, temperature, min_p, top_k, top_p):
     """SamplingParams, InputBatch, and the logits that Sampler draws from"""
     rows, size = logits.shape
     asked = requests(size, temperature=temperature, min_p=min_p, top_k=top_k, top_p=top_p)
-    return drawn_from(batch_of(asked, size, [[0]] * rows, [[] for _ in range(rows)]), logits, "processed_logits")
+    return drawn_from(batch_of(asked, size, [[0]] * rows, [[] for _ in range(rows)]), logits)
 
 
 @sf.target(returns="logits", per_row=True, dialect="vllm")
@@ -371,7 +360,7 @@ def sampler_everything(
     given |= {"repetition_penalty": repetition_penalty, "frequency_penalty": frequency_penalty, "presence_penalty": presence_penalty}
     size = logits.shape[1]
     asked = requests(size, allowed_token_ids=allowed_tokens, **given)
-    return drawn_from(batch_of(asked, size, ids_of(prompt, size), ids_of(output, size)), logits, "processed_logits")
+    return drawn_from(batch_of(asked, size, ids_of(prompt, size), ids_of(output, size)), logits)
 
 
 @sf.target(returns="logits", per_row=True, dialect="vllm")
@@ -383,15 +372,7 @@ def sampler_worn(
     given |= {"repetition_penalty": repetition_penalty, "frequency_penalty": frequency_penalty, "allowed_token_ids": allowed_tokens}
     size = logits.shape[1]
     asked = requests(size, **given)
-    return drawn_from(worn_batch(asked, size, ids_of(prompt, size), ids_of(output, size)), logits, "processed_logits")
-
-
-@sf.target(returns="logits", per_row=True, dialect="vllm")
-def sampler_logprobs(logits, temperature, min_p, top_k, top_p):
-    """The log-probabilities that Sampler reports for what it draws from"""
-    rows, size = logits.shape
-    asked = requests(size, temperature=temperature, min_p=min_p, top_k=top_k, top_p=top_p)
-    return drawn_from(batch_of(asked, size, [[0]] * rows, [[] for _ in range(rows)]), logits, "processed_logprobs")
+    return drawn_from(worn_batch(asked, size, ids_of(prompt, size), ids_of(output, size)), logits)
 
 
 @sf.target(returns="tokens", per_row=True, dialect="vllm")
