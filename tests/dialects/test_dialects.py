@@ -42,8 +42,8 @@ def test_a_sentinel_is_taken_and_common_values_are_too(dialect):
 
 # what a sentinel, a floor or a refusal decides before a convention could, or what only declared policies do
 DECIDED = {"nothing", "above_one", "zero", "negative", "greedy", "subnormal"}
-# N and the tail of zeros count what was masked before the first cut, and not what was cut: neither value is the engines' way
-LEFT_OPEN = {"dynatemp.count", "tfs_z.masked"}
+# the tail of zeros counts what was masked before the first cut, and not what was cut: neither value is the engines' way
+LEFT_OPEN = {"tfs_z.masked"}
 # koboldcpp keeps the sums of adaptive-p from one request to the next
 LEFT_OPEN |= {"adaptive_p.start"}
 
@@ -87,6 +87,11 @@ def test_rows_are_settled_one_by_one():
     settled = find_dialect("vllm").settled({"temperature": np.array([0.0, 0.005, 1.0]), "top_k": np.array([-1, 3, 0])})
     assert settled["temperature"].tolist() == [0.0, 0.01, 1.0]
     assert settled["top_k"].tolist() == [0, 3, 0]
+
+
+def test_a_value_stays_what_it_is_where_a_rule_says_unless():
+    settled = find_dialect("llama.cpp").settled({"temperature": np.array([-1.0, -1.0, 0.5]), "dynatemp_range": np.array([0.0, 2.0, 2.0])})
+    assert settled["temperature"].tolist() == [0.0, -1.0, 0.5]
 
 
 def test_policies_follow_from_the_rules_of_temperature():

@@ -87,6 +87,23 @@ def test_a_finding_is_shrunk():
     assert finding.case.logits.shape == (1, 2)
 
 
+def test_a_finding_of_an_answer_that_changes_is_told_of_the_case_that_it_has():
+    calls = []
+
+    @target(order=["top_k"], returns="probs")
+    def unsteady(logits, top_k):
+        calls.append(1)
+        p = np.full(logits.shape, 1 / logits.shape[1])
+        # the last row is wrong now and then: what shrinking saw need not be seen once more
+        p[-1] = p[-1] if len(calls) % 3 else np.nan
+        return p
+
+    for seed in range(4):
+        _, events = fuzz(unsteady, seed=seed, cases=200)
+        assert events[-1].findings
+        assert all(finding.violation.row < finding.case.rows for finding in events[-1].findings)
+
+
 CRASHING = """\
 import os, sys
 import numpy as np

@@ -16,3 +16,17 @@ def test_what_a_row_draws_alone_is_looked_for_with_other_seeds():
     small = shrink(case, fails)
     assert (small.rows, int(small.seeds[0])) == (1, 5)
     assert shrink(case.with_(seeds=None), lambda candidate: candidate.rows == 6).rows == 6
+
+
+def test_a_whole_number_stays_one():
+    case = Case(logits=np.zeros((1, 4), np.float32), parameters={"top_k": np.array([1234567.0]), "top_p": np.array([0.123456])})
+    seen = []
+
+    def fails(candidate):
+        seen.append(candidate.parameters)
+        return candidate.parameters["top_k"][0] not in (0, 1, 2) and candidate.parameters["top_p"][0] < 1
+
+    small = shrink(case, fails)
+    assert small.parameters["top_k"] == 1234567
+    assert all(float(given["top_k"][0]).is_integer() for given in seen)
+    assert any(given["top_p"][0] == 0.5 for given in seen)

@@ -35,6 +35,8 @@ def logs(*p):
         (logs(0.5, 0.3, 0.2), ["top_p"], {"top_p": 1.0}, {0, 1, 2}, set()),
         (logs(0.5, 0.3, 0.2), ["min_p"], {"min_p": 0.5}, {0, 1}, set()),
         (logs(0.5, 0.3, 0.2), ["min_p"], {"min_p": 0.0}, {0, 1, 2}, set()),
+        # m + ln a lies 1.6e-5 above the second token, a quarter of a step of float32 at 998
+        ([-996.411, -997.8398, -997.84], ["min_p"], {"min_p": 0.23960690541046492}, {0}, {1}),
         ([1, 2, 2, 2, 3], ["top_k"], {"top_k": 3}, {4}, {1, 2, 3}),
         ([1, 2, 3], ["top_k"], {"top_k": 0}, {0, 1, 2}, set()),
         ([1, 2, 3], ["top_k"], {"top_k": 7}, {0, 1, 2}, set()),
@@ -65,6 +67,9 @@ def logs(*p):
         (logs(0.4, 0.2, 0.2, 0.2), ["typical_p"], {"typical_p": 0.1, "min_tokens_to_keep": 3}, {1, 2, 3}, set()),
         (logs(0.5, 0.3, 0.2), ["xtc"], {"xtc_threshold": 0.25, "min_tokens_to_keep": 3}, {0, 1, 2}, set()),
         (logs(0.5, 0.3, 0.2), ["xtc"], {"xtc_threshold": 0.25, "min_tokens_to_keep": 2}, {1, 2}, set()),
+        # llama.cpp counts a masked token among those that would be left
+        (logs(0.5, 0.5 - 1e-3, 0), ["xtc"], {"xtc_threshold": 0.25, "min_tokens_to_keep": 2}, {1}, {0}),
+        (logs(0.5, 0.5 - 1e-3, 0), ["xtc"], {"xtc_threshold": 0.25, "min_tokens_to_keep": 3}, {0, 1}, set()),
     ],
 )
 def test_must_and_may(logits, order, parameters, must, may):
@@ -122,6 +127,19 @@ def test_a_chosen_temperature_follows_the_entropy():
     assert (belief.error < 1e-4).all()
 
 
+@pytest.mark.parametrize(("count", "fewest", "most"), [("allowed", 2, 2), ("vocabulary", 4, 4), ("candidates", 2, 4)])
+def test_the_entropy_is_measured_by_the_tokens_that_are_allowed_or_on_the_list(count, fewest, most):
+    """T' = 0.5 + H / ln N, of two tokens that are left and two that are not."""
+    reading = Reading(settled={("dynatemp", "count"): count})
+    *_, belief = sets([1, 0, -9, -9], ["top_k", "dynatemp"], reading=reading, top_k=2, dynatemp_range=0.5, temperature=1.0)
+    p = 1 / (1 + np.exp(-1))
+    entropy = -p * np.log(p) - (1 - p) * np.log(1 - p)
+    low, high = belief.z[0, 1] - belief.error[0, 1], belief.z[0, 1] + belief.error[0, 1]
+    for size in (2, 3, 4):
+        inside = low <= -1 / (0.5 + entropy / np.log(size)) <= high
+        assert inside == (fewest <= size <= most)
+
+
 def test_smoothing_bends_by_the_square_and_the_cube():
     *_, belief = sets([3, 2, 1, -INF], ["smoothing"], smoothing_factor=0.5, smoothing_curve=2.0)
     assert belief.z[0].tolist() == [0, -0.5, -3.0, -INF]
@@ -140,6 +158,16 @@ def test_lists_of_ids_are_masks():
 
 def test_huge_equal_logits_tie():
     assert sets([1e30, 1e30, 0], ["top_k"], top_k=1)[:2] == (set(), {0, 1})
+
+
+@pytest.mark.parametrize(
+    ("dtype", "logits", "may"), [("float32", [0, -150, -151], {1, 2}), ("float16", [24, 1, 0], {1, 2}), ("float32", [24, 1, 0], set())]
+)
+def test_probabilities_that_the_dtype_takes_for_zero_tie(dtype, logits, may):
+    # transformers' MinPLogitsWarper keeps the first two by probability, and 1 and 0 have none in half precision beside 24
+    given = {"min_p": np.array([1.0]), "min_tokens_to_keep": np.array([2.0])}
+    belief = believe(np.array([logits], np.float32), ["min_p"], given, arithmetic=precision(dtype))
+    assert set(np.flatnonzero(belief.may[0])) == may
 
 
 def test_more_tokens_than_a_cut_leaves_are_too_many():

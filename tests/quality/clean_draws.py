@@ -217,3 +217,22 @@ def greedy_only(logits):
     """No parameter at all: arg-max. There is no stage to declare. What does the fuzzer say?"""
     require_logits(logits)
     return logits.argmax(-1)
+
+
+@sf.target(order=["xtc", "temperature"], returns="tokens")
+def one_coin_a_call(logits, xtc_threshold, xtc_probability, temperature, seed):
+    """XTC with one coin for all rows, which have their parameters in common; exponential races."""
+    require_logits(logits)
+    require(0 <= xtc_threshold <= 1 and 0 <= xtc_probability <= 1, "xtc")
+    require(1e-3 <= temperature <= 1e3, "temperature")
+    random = np.random.default_rng(seed)
+    fires = random.random() < xtc_probability
+    out = []
+    for row in logits.astype(np.float64):
+        p = special.softmax(row)
+        above = np.flatnonzero((p >= xtc_threshold) & (p > 0))
+        if fires and len(above) > 1 and xtc_threshold <= 0.5:
+            row = row.copy()
+            row[np.delete(above, p[above].argmin())] = -np.inf
+        out.append(int((scaled(row, temperature) - np.log(random.exponential(size=len(row)))).argmax()))
+    return np.array(out)

@@ -103,6 +103,17 @@ TABLE: dict[str, tuple[dict[str, Any], str, str]] = {
         "def mine(logits, top_p): return logits + logits[0]",
         "def mine(logits, top_p): return logits * 1",
     ),
+    "after_another": (
+        seen(
+            "earlier_calls_change_nothing",
+            "after another",
+            {"again": {"probabilities": [0.3, 0.7]}},
+            {"after another": {"probabilities": [0.5, 0.5]}, "again": {"probabilities": [0.3, 0.7]}},
+            case([[0.0, 1.0]], parameters={"top_p": [0.9]}),
+        ),
+        "def mine(logits, top_p, seen=[0]): return logits * 1 if seen.append(top_p) or seen[-2] == top_p else 0 * logits",
+        "def mine(logits, top_p): return logits * 1",
+    ),
     "alone_tokens": (
         seen(
             "row_alone_equals_row_in_batch",

@@ -31,19 +31,21 @@ def draw_frequencies_match(self: Check, target: Target, case: Case) -> Iterator[
     rng = stream(int(case.seeds[0]) if case.seeds is not None else 0, "draws", float(case.logits[0, 0]))
     counts = np.zeros(case.vocabulary)
     evidence, judged_at = 0.0, 0.0
-    for call in range(_MORE):
+    # rows that share their parameters may share the coin of the call
+    rows = 1 if target.spec.tosses and not target.spec.per_row else _BATCH
+    for draws in range(0, _MORE * _BATCH, rows):
         # draws are added while the evidence grows: an e-process may go on for as long as it likes
-        if call >= _CALLS and evidence < _PROMISING:
+        if draws >= _CALLS * _BATCH and evidence < _PROMISING:
             return
-        seeds = rng.integers(0, 2**31, _BATCH)
-        batch = template.take(np.zeros(_BATCH, np.int64))
+        seeds = rng.integers(0, 2**31, rows)
+        batch = template.take(np.zeros(rows, np.int64))
         if "seed" in target.spec.inputs:
-            batch = batch.with_(seeds=seeds if target.spec.per_row else np.repeat(seeds[:1], _BATCH))
+            batch = batch.with_(seeds=seeds if target.spec.per_row else np.repeat(seeds[:1], rows))
         drawn = tokens_of(target, batch)
         if drawn is None:
             return
         counts += np.bincount(drawn, minlength=case.vocabulary)
-        if counts.sum() < 1.2 * judged_at and call < _MORE - 1:
+        if counts.sum() < 1.2 * judged_at and draws + rows < _MORE * _BATCH:
             continue
         judged_at = float(counts.sum())
         evidence = min(log_e_value(counts, law.low, law.high) for law in laws)

@@ -22,7 +22,7 @@ class Violation:
       row: the row of the case it was seen in.
       title: one sentence a person understands at once.
       expected, observed: numbers, JSON-ready (`tokens`, `kept`, `probabilities`, `outcome`, ...).
-      protocol: how to repeat it: "steps" (the steps before, then this one), "reset", "clone", "replay" (streams of steps), "led" (draws after steps), "call", "alone" (row alone against row in batch), "repeat" (same call twice),
+      protocol: how to repeat it: "steps" (the steps before, then this one), "reset", "clone", "replay" (streams of steps), "led" (draws after steps), "call", "alone" (row alone against row in batch), "repeat" (same call twice), "after another" (a call after an unrelated one),
         "draws" (frequencies over many seeds), "grid" (frequencies over a grid of u).
       statistic: name -> number where there is a test (n, log_e, threshold, ...).
     """
@@ -144,6 +144,7 @@ class Finding:
                 cases=data["cases"],
                 repeats=data["repeats"],
                 stateful=data.get("stateful", False),
+                version=data.get("version", ""),
             )
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"no finding: {type(error).__name__}: {error}") from error

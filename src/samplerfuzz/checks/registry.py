@@ -93,6 +93,6 @@ def probe(severity: str, kind: str, *, applies: Callable[[TargetSpec], bool], on
 
 def load_all() -> dict[str, Check]:
     """Import every check module and return the table."""
-    from samplerfuzz.checks import contract, draws, independence, metamorphic, rows, seeds, steps, streams, support, uniforms  # noqa: F401
+    from samplerfuzz.checks import calls, contract, draws, independence, metamorphic, rows, seeds, steps, streams, support, uniforms  # noqa: F401
 
     return CHECKS

@@ -21,7 +21,9 @@ USAGE, NOTHING_TESTED, OUR_BUG, INTERRUPTED = 2, 3, 70, 130
 VERBS: dict[str, tuple[str, str]] = {
     "fuzz": ("samplerfuzz.cli.fuzz", "Look for bugs in a sampler: yours, or the built-in ones."),
     "replay": ("samplerfuzz.cli.replay", "Run recorded findings again: fixed, or not."),
+    "compare": ("samplerfuzz.cli.compare", "Throw the same cases at two samplers: where they differ, and why."),
     "targets": ("samplerfuzz.cli.targets", "Install, try or remove released libraries as targets."),
+    "report": ("samplerfuzz.cli.report", "Write a recorded finding as a bug report."),
     "baseline": ("samplerfuzz.cli.baseline", "Accept known findings, so that CI fails only on new ones."),
     "corpus": ("samplerfuzz.cli.corpus", "Merge, minimise or list the cases that runs keep."),
     "init": ("samplerfuzz.cli.init", "Put samplerfuzz into a project: settings and a CI workflow."),

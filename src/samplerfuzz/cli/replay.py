@@ -64,7 +64,7 @@ def command(what: str | None, call_timeout: float, python: str | None, as_json: 
     from samplerfuzz.cli.fuzz import load_target
     from samplerfuzz.engine.replay import replay
 
-    source, findings = _recorded(what)
+    source, findings = recorded(what)
     replays = []
     for item in replay(findings, load_all(), lambda locator: load_target(locator, call_timeout, python)):
         replays.append(item)
@@ -79,7 +79,12 @@ def command(what: str | None, call_timeout: float, python: str | None, as_json: 
     raise SystemExit(1 if counts["FAILED"] else 2 if counts["ERROR"] else 0)
 
 
-def _recorded(what: str | None) -> tuple[Path, list[Finding]]:
+def recorded(what: str | None) -> tuple[Path, list[Finding]]:
+    """Return the findings that a word of the command line names, and where they were recorded: see `command`.
+
+    Raises:
+      UsageError: there are none.
+    """
     from samplerfuzz.report.recorded import newest_run, recorded_findings
 
     if what is not None and Path(what).exists():

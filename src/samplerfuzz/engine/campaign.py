@@ -171,7 +171,9 @@ class Campaign:
 
     def _is_over(self) -> bool:
         elapsed = self._elapsed()
-        quiet = any(name not in self._accepted for name in self.findings) and elapsed - self._last_new > max(_PATIENCE, 2 * self._last_new)
+        # whoever has something to repair need not wait for the rest of the time; what is merely untidy hides nothing worse
+        telling = any(name not in self._accepted and f.violation.severity != "low" for name, f in self.findings.items())
+        quiet = telling and elapsed - self._last_new > max(_PATIENCE, 2 * self._last_new, 0.1 * self.limits.seconds)
         enough = self.limits.cases is not None and self.tally.pairs >= self.limits.cases
         # a share too short for a first verdict (a slow first compile) is stretched, or the run would say nothing
         share = (
@@ -281,14 +283,22 @@ class Campaign:
     def _shrunk(self, check: Check, finding: Finding) -> Finding:
         from samplerfuzz.engine.shrink import EFFORT, Effort, shrink
 
-        def violations(case: Case) -> list[Violation]:
-            return [v for v in check.examine(self.target, case) if self._fingerprint(check, v, case) == finding.id]
+        # an answer that changes from call to call may be right the next time: what a case showed once is kept
+        shown: dict[str, Violation] = {}
+
+        def shows(case: Case) -> bool:
+            for violation in check.examine(self.target, case):
+                if self._fingerprint(check, violation, case) == finding.id:
+                    shown[case.digest()] = violation
+                    return True
+            return False
 
         if not self._is_shrinkable(check, finding.violation):
             return finding
         effort = EFFORT.get(check.id, Effort())
-        case = shrink(finding.case, lambda candidate: bool(violations(candidate)), seconds=effort.seconds, calls=effort.calls)
-        return replace(finding, case=case, violation=next(iter(violations(case)), finding.violation))
+        case = shrink(finding.case, shows, seconds=effort.seconds, calls=effort.calls)
+        shows(case)
+        return replace(finding, case=case, violation=shown.get(case.digest(), finding.violation))
 
     def _fingerprint(self, check: Check, violation: Violation, case: Case) -> str:
         """Return check, target and regime as a short hash: legal input and extreme input are two findings, two rows are not."""

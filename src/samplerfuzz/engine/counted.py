@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from samplerfuzz.cases import Case
-from samplerfuzz.targets.target import Outcome, Target
+from samplerfuzz.targets.target import Outcome, Target, renew
 
 
 class Counted:
@@ -22,6 +22,10 @@ class Counted:
         if outcome.kind == "crash" or (outcome.kind == "hang" and case.steps is not None):
             self._end = case, outcome
         return outcome
+
+    def renew(self) -> None:
+        """See `renew`."""
+        renew(self._target)
 
     def take_end(self) -> tuple[Case, Outcome] | None:
         """Return the last call that ended the target's process, or had a step without an end, once."""

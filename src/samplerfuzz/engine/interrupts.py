@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from samplerfuzz.cases import Case
-from samplerfuzz.targets.target import Outcome, Target
+from samplerfuzz.targets.target import Outcome, Target, renew
 
 
 class Interrupts:
@@ -68,3 +68,6 @@ class _Watched:
     def run(self, case: Case) -> Outcome:
         self._interrupts.check()
         return self._target.run(case)
+
+    def renew(self) -> None:
+        renew(self._target)

@@ -150,8 +150,10 @@ def _plainer_parameters(case: Case) -> Iterator[Case]:
         options += [np.full_like(array, x) for x in (1.0, 2.0, 0.5)]
         with np.errstate(invalid="ignore"):
             options += [np.round(array, digits) for digits in (0, 1, 2, 3, 4)]
+        whole = item.kind in ("integer", "switch")
         for option in options:
-            if _roughness(option) < current:
+            # a target is given whole numbers: half a token is none that it saw
+            if _roughness(option) < current and not (whole and (option % 1 != 0).any()):
                 yield case.with_(parameters={**case.parameters, name: option})
 
 

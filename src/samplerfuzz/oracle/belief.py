@@ -109,8 +109,18 @@ class Belief:
 
     @cached_property
     def ranking(self) -> Ranking:
-        """The tokens by logit; removed ones have a place too and must get no weight."""
+        """The tokens by logit; removed ones have a place too and must get no weight.
+
+        Many samplers rank probabilities: those that the dtype takes for zero tie, whatever their logits are.
+        """
         low, high = self.span
+        if self.arithmetic.grain > 0:
+            top = np.where(self.possible, self.z, -np.inf).max(-1, keepdims=True, initial=-np.inf)
+            floor = np.where(np.isfinite(top), top, 0.0) + np.log(2 * self.arithmetic.grain)
+            sunk = (low < floor) & (self.z > -np.inf) & (self.z < top)
+            lowest = np.where(sunk, low, np.inf).min(-1, keepdims=True, initial=np.inf)
+            highest = np.where(sunk, high, -np.inf).max(-1, keepdims=True, initial=-np.inf)
+            low, high = np.where(sunk, lowest, low), np.where(sunk, highest, high)
         return Ranking(low=low, high=high, alike=self.alike)
 
     @property

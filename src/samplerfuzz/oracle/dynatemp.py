@@ -2,8 +2,8 @@
 
 T is `temperature`, r `dynatemp_range`, γ `dynatemp_exponent` (both 1 when not given). The stage owns the temperature: it divides once. H in nats
 and N are those of the tokens that earlier stages left. Sources: koboldcpp pull request 600; llama.cpp pull requests 4972 and 5352,
-llama_sampler_temp_ext; text-generation-webui takes lo and hi themselves. llama.cpp counts every candidate in N, a masked one too;
-text-generation-webui those above −∞. r <= 0 is plain temperature. T = 0 with r > 0 ranges over (0, r), or is greedy where T = 0 is looked at
+llama_sampler_temp_ext; text-generation-webui takes lo and hi themselves. llama.cpp counts every candidate that it still has in N, one
+that is masked too; text-generation-webui those above −∞. r <= 0 is plain temperature. T = 0 with r > 0 ranges over (0, r), or is greedy where T = 0 is looked at
 first. T' = 0 is greedy. T < 0 or infinite with r > 0 has no agreed meaning. One token has no entropy to speak of and keeps probability 1.
 """
 
@@ -23,7 +23,7 @@ def _zero_with_a_range(at: Occasion) -> bool:
 
 
 @conventions(
-    Convention(name="count", values=("allowed", "vocabulary"), matters=lambda at: bool((at["dynatemp_range"] > 0).any())),
+    Convention(name="count", values=("allowed", "vocabulary", "candidates"), matters=lambda at: bool((at["dynatemp_range"] > 0).any())),
     Convention(name="zero", values=("range", "greedy"), matters=_zero_with_a_range),
     NEGATIVE,
     SUBNORMAL,
@@ -56,7 +56,9 @@ def _temperatures(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the nominal temperature T' [R] and its bounds."""
     known, size = information(belief), np.full(len(t), belief.z.shape[-1])
-    fewest, most = (belief.must.sum(-1), belief.possible.sum(-1)) if count == "allowed" else (size, size)
+    fewest = size if count == "vocabulary" else belief.must.sum(-1)
+    # how many masked tokens are still on the list is the engine's own affair
+    most = belief.possible.sum(-1) if count == "allowed" else size
     unit = belief.arithmetic.unit
     lo, hi = np.maximum(0, t - spread), t + spread
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

@@ -51,7 +51,8 @@ def spare_first(before: Belief, after: Belief, count: np.ndarray, ranking: Ranki
 
 
 def spare_all(before: Belief, after: Belief, count: np.ndarray) -> Belief:
-    """Remove nothing where fewer than `count` [R] would be left."""
-    fewest, most = np.maximum(after.must.sum(-1), 1), after.possible.sum(-1)
+    """Remove nothing where fewer than `count` [R] would be left; a masked token counts, or it does not."""
+    masked = (~before.possible).sum(-1)
+    fewest, most = np.maximum(after.must.sum(-1), 1), after.possible.sum(-1) + masked
     either = after.replaced(may=before.possible & ~after.must, most=before.most)
     return before.where(most < count, either.where(fewest < count, after))

@@ -20,6 +20,9 @@ def min_p(belief: Belief, *, min_p: np.ndarray, above_one: str) -> Belief:
     peak_low = np.where(belief.must, low, -np.inf).max(-1, keepdims=True)
     peak_high = high.max(-1, keepdims=True)
     band = 16 * belief.arithmetic.unit * (1 + np.abs(np.log(share))) + min(4e-6, 68 * belief.arithmetic.unit)
+    # m + ln a is rounded where it lies, far from zero where the logits do
+    far = np.where(belief.possible, np.abs(belief.z), 0).max(-1) + np.abs(np.log(share))
+    band += 2 * belief.arithmetic.unit * np.where(far < belief.arithmetic.largest, far, 0.0)
     # shares that the dtype cannot tell apart: the probabilities of a flat row lie V times lower than their ratios
     grain = 2 * belief.arithmetic.grain * belief.z.shape[-1]
     lowest, highest = np.log(np.maximum(share - grain, 1e-300))[:, None], np.log(share + grain)[:, None]

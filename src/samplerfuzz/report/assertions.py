@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from samplerfuzz.cases.before import neutral_values
 from samplerfuzz.cases.steps import STEADY
 from samplerfuzz.checks.finding import Finding
 from samplerfuzz.report.text import json_ready
@@ -55,6 +56,10 @@ def assertion(finding: Finding) -> Assertion:
         return _steps(finding)
     if v.protocol == "alone":
         return _alone(finding)
+    if v.protocol == "after another":
+        one, other = (_numbers(observed[key].get("probabilities", [])) for key in ("after another", "again"))
+        half = _half_of_the_difference(one, np.where(other > 0, other, one))
+        return Assertion(template="after_another", constants={"NEUTRAL": neutral_values(finding.case), "TOLERANCE": half})
     if v.protocol == "repeat":
         return Assertion(template="repeat")
     if v.protocol == "relation" and v.check in _RELATIONS:

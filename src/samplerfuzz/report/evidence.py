@@ -79,6 +79,8 @@ def _sides(finding: Finding) -> tuple[dict[str, Any], dict[str, Any], tuple[str,
     if v.protocol == "alone":
         alone = v.expected.get("alone") or v.observed.get("alone") or {}
         return alone, v.observed.get("batch", v.observed), ("alone", "in the batch")
+    if v.protocol == "after another":
+        return v.observed["again"], v.observed["after another"], ("again", "after another")
     if v.protocol in ("relation", "repeat"):
         return _as_answer(v.observed.get("first")), _as_answer(v.observed.get("second")), ("first", "second")
     return v.expected, v.observed, ("expected", "share" if "counts" in v.observed else "got")

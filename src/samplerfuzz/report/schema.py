@@ -57,7 +57,7 @@ class FindingEntry(_Model):
     expected: dict[str, Any]
     observed: dict[str, Any]
     protocol: str = Field(
-        description="how to repeat it: call, alone, repeat, relation, seeds, draws, grid, steps, reset, clone, replay or led"
+        description="how to repeat it: call, alone, repeat, after another, relation, seeds, draws, grid, steps, reset, clone, replay or led"
     )
     statistic: dict[str, Exact]
     case: CaseEntry

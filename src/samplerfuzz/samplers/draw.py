@@ -22,7 +22,7 @@ from samplerfuzz.core.errors import ParameterError
 from samplerfuzz.samplers.keys import is_short
 from samplerfuzz.samplers.mass import Weights, below_max, block_totals, log_sum, mass_before, units, weights
 from samplerfuzz.samplers.rows import replaced
-from samplerfuzz.samplers.shortlist import pays, shortlist, taken
+from samplerfuzz.samplers.shortlist import SHORTEST, shortlist, taken
 from samplerfuzz.samplers.stage import Info
 from samplerfuzz.samplers.tiles import BLOCK, TILE, count, tiled
 from samplerfuzz.samplers.wide import Wide, add, at_least, fraction, share, subtract, total
@@ -110,7 +110,7 @@ def _rows(logits: Any) -> jax.Array:
 def _choose(uniform: Wide, z: jax.Array, refused: jax.Array, *, shape: tuple[int, ...]) -> tuple[jax.Array, Info]:
     empty = refused | jnp.any(jnp.isnan(z), axis=-1) | jnp.all(z == -jnp.inf, axis=-1)
     full = jnp.where(empty[:, None], 0.0, z)
-    if pays(z.shape[-1]):
+    if SHORTEST.pays(z.shape[-1]):
         short = shortlist(z)
         few = short.complete & (short.logits[:, 0] == -jnp.inf)
         place, surprisal = choose(uniform, jnp.where(empty[:, None], 0.0, short.logits))

@@ -2,7 +2,7 @@
 
 A chain that cuts keeps a few tokens. They are looked for on the shortlist of the row (module shortlist): where the cut turns out to
 lie above its bar, the whole rest of the chain and the draw run on those few tokens and give what they would give on the row. The rows for which that is not
-so go through the chain as they are, a few at a time. So the cost of a step is that of its rows, one by one, and no row changes what another gets.
+so try a longer shortlist and at last go through the chain as they are, a few at a time. So the cost of a step is that of its rows, one by one, and no row changes what another gets.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from samplerfuzz.core.errors import ParameterError
 from samplerfuzz.samplers.chain import Chain
 from samplerfuzz.samplers.draw import NOTHING, choose, random_fractions
 from samplerfuzz.samplers.keys import sortable
-from samplerfuzz.samplers.rows import replaced
-from samplerfuzz.samplers.shortlist import pays, shortlist, taken
+from samplerfuzz.samplers.rows import TOGETHER, replaced
+from samplerfuzz.samplers.shortlist import SIZES, Size, shortlist, taken
 from samplerfuzz.samplers.stage import Cut, Info, Stage, State, least, poisoned
 from samplerfuzz.samplers.tiles import count
 from samplerfuzz.samplers.wide import Wide
@@ -60,8 +60,10 @@ def _sample(key: jax.Array, chain: Chain, logits: jax.Array, state: State | None
     z, _, told = before(logits.astype(jnp.float32), state)
     rows, vocabulary = z.shape
     refused = poisoned(after, rows)[:, 0]
-    narrow = pays(vocabulary) and any(isinstance(stage, Cut) for stage in after.stages)
-    drawn = (_on_shortlist if narrow else _on_rows)(random_fractions(key, rows), after.stages, z)
+    cuts = any(isinstance(stage, Cut) for stage in after.stages)
+    # of few rows hardly one is undecided, and every way that might be taken costs time to pass by
+    sizes = SIZES if rows > TOGETHER else SIZES[:1]
+    drawn = _drawn(random_fractions(key, rows), after.stages, z, [size for size in sizes if cuts and size.pays(vocabulary)])
     token = jnp.where(refused, NOTHING, drawn.token)
     if state is not None:
         state = chain.accept(state, token, (*told, *({} for _ in after.stages)))  # what comes after remembers nothing
@@ -86,6 +88,11 @@ class Drawn(NamedTuple):
         return {"surprisal": jnp.where(refused, jnp.nan, self.surprisal), "kept": jnp.where(refused, 0, self.kept)}
 
 
+def _drawn(fractions: Wide, stages: Sequence[Stage], z: jax.Array, sizes: Sequence[Size]) -> Drawn:
+    """Draw by shortlists of these sizes, the next for the rows that one does not decide, and at last by the rows themselves."""
+    return _on_shortlist(fractions, stages, z, sizes) if sizes else _on_rows(fractions, stages, z)
+
+
 def _on_rows(fractions: Wide, stages: Sequence[Stage], z: jax.Array) -> Drawn:
     """Run the stages on whole rows and draw."""
     poison = jnp.any(jnp.isnan(z), axis=-1)
@@ -108,10 +115,10 @@ def _draw(fractions: Wide, z: jax.Array, poison: jax.Array) -> Drawn:
     return Drawn(jnp.where(empty, NOTHING, token), jnp.where(empty, jnp.nan, surprisal), jnp.where(empty, 0, kept))
 
 
-def _on_shortlist(fractions: Wide, stages: Sequence[Stage], z: jax.Array) -> Drawn:
-    """Run the stages on the shortlists and draw; then do again on whole rows those rows for which that decided nothing."""
+def _on_shortlist(fractions: Wide, stages: Sequence[Stage], z: jax.Array, sizes: Sequence[Size]) -> Drawn:
+    """Run the stages on the shortlists and draw; then do those rows again, at more length, for which that decided nothing."""
     rows, vocabulary = z.shape
-    short = shortlist(z)
+    short = shortlist(z, sizes[0])
     out = jnp.where(short.poisoned[:, None], 0.0, short.logits)
     # the rest of a row, for which the first entry of its shortlist stands: all there, or gone, or, where neither, unknown
     there, gone = out[:, 0] > -jnp.inf, out[:, 0] == -jnp.inf
@@ -136,7 +143,7 @@ def _on_shortlist(fractions: Wide, stages: Sequence[Stage], z: jax.Array) -> Dra
     ids = taken(short.ids, jnp.maximum(found.token, 0)[:, None])[:, 0]
     found = found._replace(token=jnp.where(found.token < 0, NOTHING, ids))
     again = (fractions, _per_row(stages, rows), z)
-    return replaced(found, ~decided, lambda given: _on_rows(*given), again)
+    return replaced(found, ~decided, lambda given: _drawn(*given, sizes[1:]), again)
 
 
 def _or_nowhere(rows_where: jax.Array | None, rows: int) -> jax.Array:

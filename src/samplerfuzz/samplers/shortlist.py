@@ -1,7 +1,7 @@
 """The largest tokens of a row, found in one read of it.
 
-The row is cut into groups of neighbours, and the 64 groups with the largest maxima are taken. Every token left out is at most the largest maximum left
-out: that is the bar. The tokens above the bar, usually a few more than 64, are the shortlist. Where large tokens lie together there may be too many of them; then the
+The row is cut into groups of neighbours, and the groups with the largest maxima are taken, 64 for instance. Every token left out is at most the largest
+maximum left out: that is the bar. The tokens above the bar, usually a few more than there are groups, are the shortlist. Where large tokens lie together there may be too many of them; then the
 bar is a larger maximum. It is exact: nothing above the bar is missing. A stage that keeps only tokens above the bar gives the same on the shortlist as on the row, since a
 removed token may as well not be there.
 """
@@ -20,10 +20,25 @@ from samplerfuzz.samplers.keys import SHORT, sortable, totals_before, value
 from samplerfuzz.samplers.pytree import pytree
 from samplerfuzz.samplers.tiles import TILE, count, largest, tiled
 
-GROUPS = 64
-_BARS = np.array([64, 48, 36, 24])  # which of the maxima, in falling order, may be the bar
-LENGTH = SHORT
+_BARS = np.array([1, 3 / 4, 9 / 16, 3 / 8])  # which of the maxima, in falling order and as a share of the groups, may be the bar
 _LEAST_NORMAL = np.float32(2.0**-126)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How many groups are taken, and for how many tokens there is room; the bar is one of them. `factor`: how much longer a row has to be."""
+
+    groups: int
+    length: int
+    factor: float
+
+    def pays(self, vocabulary: int) -> bool:
+        """Return whether such a shortlist leaves out enough of a row."""
+        return vocabulary > self.factor * self.groups * TILE * tiles_in_group(vocabulary)
+
+
+SHORTEST = Size(groups=64, length=SHORT, factor=4)
+SIZES = (SHORTEST, Size(groups=224, length=4 * SHORT, factor=1.5))
 
 
 @pytree
@@ -31,14 +46,14 @@ _LEAST_NORMAL = np.float32(2.0**-126)
 class Shortlist:
     """Some tokens of each row in the order of their ids, behind one that stands for the rest."""
 
-    logits: jax.Array  # [B, 128] float32: the bar, which no other token exceeds, then the tokens above it, then −inf
-    ids: jax.Array  # [B, 128] int32
+    logits: jax.Array  # [B, length] float32: the bar, which no other token exceeds, then the tokens above it, then −inf
+    ids: jax.Array  # [B, length] int32
     complete: jax.Array  # [B] bool: whether all tokens above the bar are there
     poisoned: jax.Array  # [B] bool: whether the row holds a NaN
 
 
-def shortlist(z: jax.Array) -> Shortlist:
-    """Return the tokens of float32 z [B, V] that exceed the 65th largest maximum of a group; V is at least that of `pays`.
+def shortlist(z: jax.Array, size: Size = SHORTEST) -> Shortlist:
+    """Return the tokens of float32 z [B, V] that exceed the largest maximum of the groups that are left out; the size `pays` at V.
 
     Example:
       >>> import jax.numpy as jnp
@@ -48,31 +63,31 @@ def shortlist(z: jax.Array) -> Shortlist:
       (3150.0, [3240, 3330], True)
     """
     rows, vocabulary = z.shape
-    size = TILE * tiles_in_group(vocabulary)
+    width = TILE * tiles_in_group(vocabulary)
     # the barriers keep XLA from making one long reduction of two, and a sort of the selection
     best = lax.optimization_barrier(jnp.max(tiled(sortable(z), TILE, 0), axis=-1))
-    best = lax.optimization_barrier(jnp.max(tiled(best, size // TILE, 0), axis=-1))
+    best = lax.optimization_barrier(jnp.max(tiled(best, width // TILE, 0), axis=-1))
     poisoned = largest(best) > sortable(jnp.float32(jnp.inf))
-    maxima, groups = lax.optimization_barrier(lax.top_k(value(jnp.where(poisoned[:, None], jnp.uint32(0), best)), GROUPS + 1))
-    groups = jnp.sort(groups[:, :GROUPS], axis=-1)
-    ids = (groups[:, :, None] * size + jnp.arange(size, dtype=jnp.int32)[None, None]).reshape(rows, -1)
+    maxima, groups = lax.optimization_barrier(lax.top_k(value(jnp.where(poisoned[:, None], jnp.uint32(0), best)), size.groups + 1))
+    groups = jnp.sort(groups[:, : size.groups], axis=-1)
+    ids = (groups[:, :, None] * width + jnp.arange(width, dtype=jnp.int32)[None, None]).reshape(rows, -1)
     candidates = jnp.where(ids < vocabulary, taken(z, jnp.minimum(ids, vocabulary - 1)), -jnp.inf)
-    bar = _bar(candidates, maxima[:, _BARS])
-    at, found = marked(sortable(candidates) > sortable(bar), LENGTH - 1)
-    there = jnp.arange(LENGTH - 1, dtype=jnp.int32)[None] < found[:, None]
+    bar = _bar(candidates, maxima[:, np.round(_BARS * size.groups).astype(int)], size.length)
+    at, found = marked(sortable(candidates) > sortable(bar), size.length - 1)
+    there = jnp.arange(size.length - 1, dtype=jnp.int32)[None] < found[:, None]
     return Shortlist(
         logits=jnp.concatenate([bar, jnp.where(there, taken(candidates, at), -jnp.inf)], axis=-1),
         ids=jnp.concatenate([jnp.full((rows, 1), -1, jnp.int32), taken(ids, at)], axis=-1),
-        complete=found < LENGTH,
+        complete=found < size.length,
         poisoned=poisoned,
     )
 
 
-def _bar(candidates: jax.Array, bars: jax.Array) -> jax.Array:
+def _bar(candidates: jax.Array, bars: jax.Array, length: int) -> jax.Array:
     """Return the first of the bars [B, n] that no more tokens exceed than there is room for, or the last [B, 1]."""
     # subnormal maxima may have been compared as zeros
     bars = jnp.where(jnp.abs(bars) < _LEAST_NORMAL, _LEAST_NORMAL, bars)
-    fits = count(sortable(candidates)[:, None] > sortable(bars)[:, :, None]) < LENGTH
+    fits = count(sortable(candidates)[:, None] > sortable(bars)[:, :, None]) < length
     first = jnp.argmax(fits | (jnp.arange(bars.shape[1]) == bars.shape[1] - 1)[None], axis=-1)
     return taken(bars, first[:, None])
 
@@ -80,11 +95,6 @@ def _bar(candidates: jax.Array, bars: jax.Array) -> jax.Array:
 def tiles_in_group(vocabulary: int) -> int:
     """Return how many tiles of 32 tokens make a group: few enough to leave most of the row out, enough that the groups are few."""
     return 1 << max(0, round(math.log2(vocabulary / 2**15) / 2))
-
-
-def pays(vocabulary: int) -> bool:
-    """Return whether a shortlist leaves out enough of a row."""
-    return vocabulary > 4 * GROUPS * TILE * tiles_in_group(vocabulary)
 
 
 def marked(mask: jax.Array, room: int) -> tuple[jax.Array, jax.Array]:

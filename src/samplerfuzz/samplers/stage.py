@@ -21,7 +21,7 @@ from samplerfuzz.samplers.keys import largest_threshold, sortable
 from samplerfuzz.samplers.parameter import column, integer, whole
 from samplerfuzz.samplers.pytree import pytree
 from samplerfuzz.samplers.rows import replaced
-from samplerfuzz.samplers.shortlist import pays, shortlist
+from samplerfuzz.samplers.shortlist import SHORTEST, shortlist
 
 Info = dict[str, jax.Array]
 _LARGEST = 3.4028234663852886e38
@@ -192,7 +192,7 @@ class Cut(Filter):
         """Cut the rows, where possible at the level found on their shortlists."""
         measured = self.measure(z)
         rows, vocabulary = z.shape
-        if not (self.keeps_ties and pays(vocabulary)):
+        if not (self.keeps_ties and SHORTEST.pays(vocabulary)):
             return self.select(z, measured)
         short = shortlist(z)
         listed, info = self.select(short.logits, measured)

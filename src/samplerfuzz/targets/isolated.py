@@ -115,6 +115,11 @@ class IsolatedTarget:
         """Call the function once: see `Host.run`."""
         return self._host.run(self._index, case)
 
+    def renew(self) -> None:
+        """Let a library's process end: what a call has done to its memory must not speak for the next one."""
+        if self._host.source.python is not None:
+            self._host.close()
+
     def close(self) -> None:
         """End the worker, which other functions of its host share; a later `run` starts another."""
         self._host.close()

@@ -28,7 +28,7 @@ def open_target(locator: str, *, call_timeout: float = 10.0, python: str | None 
     return isolated.load_target(locator, time_limit=call_timeout)
 
 
-def expanded(locators: Sequence[str], *, call_timeout: float = 10.0, python: str | None = None) -> tuple[list[str], dict[str, str]]:
+def expanded(locators: Sequence[str], *, call_timeout: float = 10.0, python: str | None = None) -> tuple[tuple[str, ...], dict[str, str]]:
     """Return the locators, a library replaced by all functions of its adapter, and what its version lacks: locator -> why.
 
     Raises:
@@ -44,7 +44,7 @@ def expanded(locators: Sequence[str], *, call_timeout: float = 10.0, python: str
         host = host_of(library, call_timeout=call_timeout, python=python)
         found += [spec.locator for spec in host.specs]
         lacks |= host.lacks
-    return list(dict.fromkeys(found)), lacks
+    return tuple(dict.fromkeys(found)), lacks
 
 
 def close(target: Target) -> None:

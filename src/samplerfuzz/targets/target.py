@@ -112,7 +112,10 @@ class Outcome:
 class Target(Protocol):
     """Anything that can be fuzzed."""
 
-    spec: TargetSpec
+    @property
+    def spec(self) -> TargetSpec:
+        """What it promises."""
+        ...
 
     def run(self, case: Case) -> Outcome:
         """Call the target once. Never raises for what the target does.
@@ -121,3 +124,10 @@ class Target(Protocol):
           UsageError: the target cannot be started any more.
         """
         ...
+
+
+def renew(target: Target) -> None:
+    """Let native code that a call may have damaged begin again: the next call finds a new process. A target without such code stays as it is."""
+    again = getattr(target, "renew", None)
+    if again is not None:
+        again()

@@ -21,6 +21,7 @@ class Rule:
       takes: what it accepts; the rest it refuses, or answers without a documented meaning.
       off: what switches the technique off.
       becomes: (set, value): what it computes with instead, the first set that holds the value; temperature 0 is greedy.
+      unless: another parameter: where that is not neutral, no value becomes another one.
       default: what it takes when the parameter is not given beside another one of its stage, where that is not the neutral value.
       called: the engine's own name, where it is another.
     """
@@ -28,6 +29,7 @@ class Rule:
     takes: str = "(-inf, inf)"
     off: str = ""
     becomes: tuple[tuple[str, float], ...] = ()
+    unless: str = ""
     default: float | None = None
     called: str = ""
 
@@ -113,6 +115,9 @@ class Dialect:
             name: self.rules[name].settled(name, values, vocabulary) if name in self.rules and parameter(name).is_number else values
             for name, values in given.items()
         }
+        for name, rule in self.rules.items():
+            if name in out and rule.unless in out:
+                out[name] = np.where(out[rule.unless] != parameter(rule.unless).neutral, np.asarray(given[name]), out[name])
         for name, left in self.replaced.items():
             if name in out:
                 out = self._without(out, np.asarray(out[name]) != parameter(name).neutral, left)

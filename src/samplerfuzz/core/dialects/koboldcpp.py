@@ -65,6 +65,7 @@ KOBOLDCPP = Dialect(
         "top_k.ties": "cut",
         "tfs_z.before": "first",
         "dynatemp.zero": "range",
+        "dynatemp.count": "candidates",
         "typical_p.nothing": "first",
         "typical_p.crossing": "exceeded",
         "typical_p.ties": "cut",

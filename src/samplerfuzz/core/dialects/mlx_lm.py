@@ -23,7 +23,7 @@ MLX_LM = Dialect(
         "presence_penalty": Rule(off="0"),
         "frequency_penalty": Rule(off="0"),
         "penalty_last_n": Rule(
-            takes="[1, inf)", default=20, called="repetition_context_size, presence_context_size, frequency_context_size"
+            takes="[0, inf)", default=20, called="repetition_context_size, presence_context_size, frequency_context_size"
         ),
         "top_p": Rule(off="(-inf, 0]; [1, inf)"),
         "min_p": Rule(takes="[0, 1]", off="0"),

@@ -21,6 +21,20 @@ _SGLANG = (
     "sentencepiece==0.2.3", "einops==0.8.2", "tiktoken==0.14.0",
 )  # fmt: skip
 _ALONE = ("--no-deps", "xgrammar==0.2.8", "apache-tvm-ffi==0.1.15.post2", "openai-harmony==0.0.8")
+_JAX = ("jax==0.10.2",)
+# what the sampling methods of gemma import; all that gemma asks for would bring tensorflow
+_OF_GEMMA = (
+    "kauldron==1.4.2",
+    "etils==1.15.0",
+    "clu==0.0.12",
+    "jaxtyping==0.3.11",
+    "absl-py==2.5.1",
+    "wadler-lindig",
+    "typing_extensions",
+    "lark",
+    "typeguard",
+    "einops",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +64,15 @@ LIBRARIES: dict[str, Library] = {library.name: library for library in (
     Library(name="transformers", version="5.23.0", steps=(_TORCH, ("transformers=={version}",)), size=1000, every_push=True),
     Library(name="vllm", version="0.33.0", steps=(_TORCH, ("--no-deps", "vllm=={version}"), _SERVERS, _ALONE), size=2800, minutes=4),
     Library(name="sglang", version="0.5.23", steps=(_TORCH, ("--no-deps", "sglang=={version}"), _SGLANG, (*_ALONE, "compressed-tensors==0.20.0")), size=1900, minutes=4),
+    Library(name="x-transformers", version="2.31.10", steps=(_TORCH, ("x-transformers=={version}",)), size=800, every_push=True),
+    Library(name="torch", version="2.13.0", steps=(("torch=={version}", "numpy"),), size=800),
+    Library(name="jax", version="0.10.2", steps=(("jax=={version}",),), size=600),
+    Library(name="keras-hub", version="0.32.0", steps=(_JAX, ("keras==3.15.1",), ("--no-deps", "keras-hub=={version}")), size=700),
+    Library(name="gemma", version="3.3.0", steps=(_JAX, ("--no-deps", "gemma=={version}", *_OF_GEMMA)), size=650),
+    Library(name="llama.cpp", version="0.3.36", steps=(("llama-cpp-python=={version}",),), size=120, minutes=11),
+    Library(name="mlx-lm", version="0.32.2", steps=(("mlx[cpu]==0.32.4", "numpy==2.4.6"), ("--no-deps", "mlx-lm=={version}")), size=320, every_push=True),
+    Library(name="onnxruntime-genai", version="0.18.0", steps=(("onnxruntime-genai=={version}", "onnx", "onnxruntime"),), size=400),
+    Library(name="ctranslate2", version="4.8.5", steps=(("ctranslate2=={version}",),), size=250),
 )}
 # fmt: on
 

@@ -1,0 +1,191 @@
+"""HIGH: token 0 must be removed and was given probability
+
+claim    removed_token_has_no_probability
+target   keras-hub:speculative_top_k
+stages   temperature > top_k; returns tokens
+
+usage    python keras-hub-speculative-top-k-ignored.py
+exit     1 the defect shows, 0 it does not, 2 the target cannot be loaded
+
+Runs without samplerfuzz. Seen with keras-hub 0.32.0, keras 3.15.1, jax 0.10.2.
+"""
+
+import importlib
+import inspect
+import os
+import sys
+
+import numpy as np
+
+np.set_printoptions(precision=6, suppress=True, linewidth=120, threshold=64)
+X = float.fromhex
+inf, nan = float("inf"), float("nan")
+
+# The input, one entry a row, every bit as it was found.
+CASE = {
+    "logits": [[0.0, 1.0]] * 8,
+    "temperature": [1.0] * 8,
+    "top_k": [1.0] * 8,
+    "seed": [0] * 8,
+}
+PARAMETERS = ['temperature', 'top_k']
+INTEGERS = ['top_k']
+PER_ROW = False  # one number for each parameter, from row 0
+RETURNS = "tokens"
+ROW = 2
+NEVER = [0]
+
+
+def load():
+    """Return the function that is tested: how samplerfuzz calls keras-hub."""
+    import importlib
+    import importlib.metadata
+    import os
+    import sys
+    import types
+    import numpy as np
+
+    PACKAGE = "keras_hub.src"
+    STOOD_IN_FOR = {
+        "keras_hub": {},
+        PACKAGE: {},
+        f"{PACKAGE}.samplers": {},
+        f"{PACKAGE}.api_export": {"keras_hub_export": lambda path: lambda item: item},
+        f"{PACKAGE}.utils.tensor_utils": {"any_equal": None},
+        f"{PACKAGE}.models.gemma4.gemma4_causal_lm": {"Gemma4CausalLM": type("Gemma4CausalLM", (), {})},
+    }
+    os.environ["KERAS_BACKEND"] = "jax"
+
+    for module_name, names in STOOD_IN_FOR.items():
+        sys.modules[module_name] = types.ModuleType(module_name)
+        sys.modules[module_name].__dict__.update(names)
+        sys.modules[module_name].__path__ = [str(importlib.metadata.distribution("keras-hub").locate_file(module_name.replace(".", "/")))]
+
+    keras = importlib.import_module("keras")
+    speculative_sampler = importlib.import_module(f"{PACKAGE}.samplers.speculative_sampler")
+    top_k_sampler = importlib.import_module(f"{PACKAGE}.samplers.top_k_sampler")
+
+    def drawn(sampler, logits):
+        return np.asarray(sampler.get_next_token(sampler.compute_probabilities(keras.ops.convert_to_tensor(logits))))
+
+    def top_k(logits, temperature, top_k, seed):
+        """TopKSampler"""
+        return drawn(top_k_sampler.TopKSampler(k=top_k, seed=seed, temperature=temperature), logits)
+
+    def speculated(sampler, target, draft):
+        target, draft = keras.ops.convert_to_tensor(target), keras.ops.convert_to_tensor(draft)
+        text = sampler(
+            next=lambda prompt, cache, index: (target, None, cache),
+            prompt=keras.ops.zeros((len(target), 1), dtype="int32"),
+            cache=None,
+            index=0,
+            mask=None,
+            stop_token_ids=None,
+            draft_next=lambda prompt, cache, index: (draft, None, cache),
+            draft_cache=None,
+            verify_next=None,
+        )
+        return np.asarray(text)[:, 0]
+
+    def refused_draft(sampler, logits):
+        # the draft model is sure of a token more, which the target model never takes: every token is drawn after a rejection
+        masked = np.full((len(logits), 1), -np.inf, np.float32)
+        return speculated(
+            sampler, np.concatenate([logits, masked], 1), np.concatenate([np.full_like(logits, -np.inf), np.zeros_like(masked)], 1)
+        )
+
+    def speculative_top_k(logits, temperature, top_k, seed):
+        """SpeculativeSampler over a TopKSampler, whose k it is documented to use"""
+        base = top_k_sampler.TopKSampler(k=top_k, seed=seed, temperature=temperature)
+        sampler = speculative_sampler.SpeculativeSampler(num_speculative_tokens=1, base_sampler=base, seed=seed, temperature=temperature)
+        return refused_draft(sampler, logits)
+
+    return speculative_top_k
+
+
+
+def take(case, rows):
+    """Return the case of some rows."""
+    return {name: [values[r] for r in rows] for name, values in case.items()}
+
+
+def arguments(case):
+    """Return logits [B, V] and the keyword arguments that the function accepts."""
+    given = {}
+    for name in PARAMETERS:
+        values = np.asarray(case[name], np.float64)
+        values = values.astype(np.int64) if name in INTEGERS else values
+        given[name] = values if PER_ROW else values[0].item()
+    rows = len(case["logits"])
+    history = [np.array(ids, np.int64) for ids in case.get("history", [[]] * rows)]
+    prompt = case.get("prompt_length", [0] * rows)
+    seeds = np.array(case.get("seed", [0] * rows), np.int64)
+    inputs = {
+        "history": history,
+        "prompt": [ids[:n] for ids, n in zip(history, prompt)],
+        "output": [ids[n:] for ids, n in zip(history, prompt)],
+        "seed": seeds if PER_ROW else int(seeds[0]),
+        "u": np.array(case.get("u", [0.5] * rows), np.float64),
+    }
+    given.update((name, value) for name, value in inputs.items() if name in ACCEPTED)
+    return np.array(case["logits"], np.float32), given
+
+
+def call(case):
+    """Call the target once: ("value", array), ("raised", message) or ("malformed", message)."""
+    logits, given = arguments(case)
+    try:
+        with np.errstate(all="ignore"):
+            value = FUNCTION(logits, **given)
+    except Exception as error:
+        return "raised", f"{type(error).__name__}: {error}"
+    try:
+        answer = np.asarray(value)
+        answer = answer if answer.dtype.kind in "iu" else answer.astype(np.float64)
+    except (TypeError, ValueError):
+        return "malformed", f"a {type(value).__name__}, no array"
+    shape = (len(case["logits"]),) if RETURNS == "tokens" else (len(case["logits"]), len(case["logits"][0]))
+    if answer.shape != shape or (RETURNS == "tokens" and answer.dtype.kind not in "iu"):
+        return "malformed", f"shape {answer.shape} of {answer.dtype}; expected {shape} for {RETURNS}"
+    return "value", answer
+
+
+def probabilities(answer):
+    """Return [B, V] probabilities; NaN for a row with NaN, +inf or a negative probability; zeros for an empty row."""
+    p = np.array(answer, np.float64)
+    with np.errstate(all="ignore"):
+        if RETURNS == "probs":
+            p[~np.isfinite(p).all(-1) | (p < 0).any(-1)] = np.nan
+            return p
+        poisoned = np.isnan(p).any(-1) | np.isposinf(p).any(-1)
+        top = p.max(-1, keepdims=True)
+        p = np.exp(p - np.where(np.isfinite(top), top, 0))
+        total = p.sum(-1, keepdims=True)
+        p = p / np.where(total > 0, total, 1)
+    p[poisoned] = np.nan
+    return p
+
+
+def defect():
+    """Is a token drawn that every correct implementation removes?"""
+    print(f"expected  none of the tokens {NEVER}")
+    for _ in range(1 if ACCEPTED & {"seed", "u"} else 2000):
+        kind, answer = call(CASE)
+        if kind not in ("value", "other") or (kind == "value" and int(answer[ROW]) in NEVER):
+            break
+    print(f"got       {kind}: {'token ' + str(answer[ROW]) if kind == 'value' else answer}")
+    return kind == "value" and int(answer[ROW]) in NEVER
+
+
+
+if __name__ == "__main__":
+    try:
+        FUNCTION = load()
+        ACCEPTED = set(inspect.signature(FUNCTION).parameters)
+    except BaseException as error:
+        print(f"cannot load the target: {type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(2)
+    reproduces = defect()
+    print("the defect REPRODUCES" if reproduces else "the defect does not reproduce")
+    sys.stdout.flush()
+    os._exit(1 if reproduces else 0)

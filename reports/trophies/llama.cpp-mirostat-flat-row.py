@@ -1,0 +1,222 @@
+"""MEDIUM: token 1 was drawn with frequency 1 of 256 draws; the definition gives 0.25 to 0.25
+
+claim    draw_frequencies_match
+target   llama.cpp:mirostat_drawn
+stages   temperature > mirostat; returns tokens
+found    n = 256, log_e = 344.894, threshold = 14.3132, alpha = 1e-06
+
+usage    python 3d4897c803.py
+exit     1 the defect shows, 0 it does not, 2 the target cannot be loaded
+
+Runs without samplerfuzz. Seen with llama-cpp-python 0.3.36.
+"""
+
+import importlib
+import inspect
+import os
+import sys
+
+import numpy as np
+
+np.set_printoptions(precision=6, suppress=True, linewidth=120, threshold=64)
+X = float.fromhex
+inf, nan = float("inf"), float("nan")
+
+# The input, one entry a row, every bit as it was found.
+CASE = {
+    "logits": [[-3.5] * 4],
+    "temperature": [X('0x1.dab92644a5264p+0')],
+    "mirostat": [1.0],
+    "mirostat_tau": [1.001],
+    "mirostat_eta": [X('0x1.41a4ffd2a8cdfp-3')],
+    "seed": [188552632],
+}
+PARAMETERS = ['temperature', 'mirostat', 'mirostat_tau', 'mirostat_eta']
+INTEGERS = ['mirostat']
+PER_ROW = True  # an array [B] for each parameter
+RETURNS = "tokens"
+ROW = 0
+LOW = [X('0x1.fffdd40000180p-3')] * 4
+HIGH = [X('0x1.00011600000c0p-2')] * 4
+DRAWS = 20000
+
+
+def load():
+    """Return the function that is tested: how samplerfuzz calls llama.cpp."""
+    import ctypes
+    import os
+    import numpy as np
+
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")
+
+    import llama_cpp
+
+    CANDIDATE = np.dtype([("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])
+
+    def version():
+        return f"llama-cpp-python {llama_cpp.__version__}"
+
+    def chained(samplers):
+        chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
+        for sampler in samplers:
+            llama_cpp.llama_sampler_chain_add(chain, sampler)
+        return chain
+
+    def applied(chain, row):
+        """Return the candidates that are left, and the id of the one that is selected."""
+        candidates = np.zeros(len(row), CANDIDATE)
+        candidates["id"], candidates["logit"] = np.arange(len(row)), row
+        pointer = candidates.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token_data))
+        array = llama_cpp.llama_token_data_array(data=pointer, size=len(row), selected=-1, sorted=False)
+        llama_cpp.llama_sampler_apply(chain, ctypes.byref(array))
+        size = array.size * CANDIDATE.itemsize
+        left = np.ctypeslib.as_array(ctypes.cast(array.data, ctypes.POINTER(ctypes.c_uint8)), (size,)).view(CANDIDATE).copy()
+        return left, left["id"][array.selected] if 0 <= array.selected < len(left) else -1
+
+    def told(chain, history):
+        for token in history:
+            llama_cpp.llama_sampler_accept(chain, int(token))
+
+    def filtered(logits, samplers, history=None):
+        out = np.full(logits.shape, -np.inf, np.float32)
+        for index, row in enumerate(logits):
+            chain = chained(samplers(index))
+            told(chain, [] if history is None else history[index])
+            left, _ = applied(chain, row)
+            out[index, left["id"]] = left["logit"]
+            llama_cpp.llama_sampler_free(chain)
+        return out
+
+    def drawn(logits, samplers, history=None):
+        out = np.zeros(len(logits), np.int64)
+        for index, row in enumerate(logits):
+            chain = chained(samplers(index))
+            told(chain, [] if history is None else history[index])
+            _, out[index] = applied(chain, row)
+            llama_cpp.llama_sampler_free(chain)
+        return out
+
+    def bounded(size, version, tau, eta, seed):
+        if version == 1:
+            return llama_cpp.llama_sampler_init_mirostat(size, int(seed), tau, eta, 100)
+        if version == 2:
+            return llama_cpp.llama_sampler_init_mirostat_v2(int(seed), tau, eta)
+        raise ValueError("mirostat is 1 or 2 where it is in the chain")
+
+    def temperature(logits, temperature):
+        """llama_sampler_init_temp"""
+        return filtered(logits, lambda i: [llama_cpp.llama_sampler_init_temp(temperature[i])])
+
+    def mirostat(logits, mirostat, mirostat_tau, mirostat_eta, seed):
+        """llama_sampler_init_mirostat or llama_sampler_init_mirostat_v2: what they leave to draw from at the first step"""
+        own = list(zip(mirostat, mirostat_tau, mirostat_eta, seed, strict=True))
+        return filtered(logits, lambda i: [bounded(logits.shape[1], *own[i])])
+
+    def mirostat_drawn(logits, temperature, mirostat, mirostat_tau, mirostat_eta, seed):
+        """llama_sampler_init_temp, then llama_sampler_init_mirostat or llama_sampler_init_mirostat_v2: the first draw"""
+        own = list(zip(mirostat, mirostat_tau, mirostat_eta, seed, strict=True))
+        return drawn(logits, lambda i: [llama_cpp.llama_sampler_init_temp(temperature[i]), bounded(logits.shape[1], *own[i])])
+
+    return mirostat_drawn
+
+
+
+def take(case, rows):
+    """Return the case of some rows."""
+    return {name: [values[r] for r in rows] for name, values in case.items()}
+
+
+def arguments(case):
+    """Return logits [B, V] and the keyword arguments that the function accepts."""
+    given = {}
+    for name in PARAMETERS:
+        values = np.asarray(case[name], np.float64)
+        values = values.astype(np.int64) if name in INTEGERS else values
+        given[name] = values if PER_ROW else values[0].item()
+    rows = len(case["logits"])
+    history = [np.array(ids, np.int64) for ids in case.get("history", [[]] * rows)]
+    prompt = case.get("prompt_length", [0] * rows)
+    seeds = np.array(case.get("seed", [0] * rows), np.int64)
+    inputs = {
+        "history": history,
+        "prompt": [ids[:n] for ids, n in zip(history, prompt)],
+        "output": [ids[n:] for ids, n in zip(history, prompt)],
+        "seed": seeds if PER_ROW else int(seeds[0]),
+        "u": np.array(case.get("u", [0.5] * rows), np.float64),
+    }
+    given.update((name, value) for name, value in inputs.items() if name in ACCEPTED)
+    return np.array(case["logits"], np.float32), given
+
+
+def call(case):
+    """Call the target once: ("value", array), ("raised", message) or ("malformed", message)."""
+    logits, given = arguments(case)
+    try:
+        with np.errstate(all="ignore"):
+            value = FUNCTION(logits, **given)
+    except Exception as error:
+        return "raised", f"{type(error).__name__}: {error}"
+    try:
+        answer = np.asarray(value)
+        answer = answer if answer.dtype.kind in "iu" else answer.astype(np.float64)
+    except (TypeError, ValueError):
+        return "malformed", f"a {type(value).__name__}, no array"
+    shape = (len(case["logits"]),) if RETURNS == "tokens" else (len(case["logits"]), len(case["logits"][0]))
+    if answer.shape != shape or (RETURNS == "tokens" and answer.dtype.kind not in "iu"):
+        return "malformed", f"shape {answer.shape} of {answer.dtype}; expected {shape} for {RETURNS}"
+    return "value", answer
+
+
+def probabilities(answer):
+    """Return [B, V] probabilities; NaN for a row with NaN, +inf or a negative probability; zeros for an empty row."""
+    p = np.array(answer, np.float64)
+    with np.errstate(all="ignore"):
+        if RETURNS == "probs":
+            p[~np.isfinite(p).all(-1) | (p < 0).any(-1)] = np.nan
+            return p
+        poisoned = np.isnan(p).any(-1) | np.isposinf(p).any(-1)
+        top = p.max(-1, keepdims=True)
+        p = np.exp(p - np.where(np.isfinite(top), top, 0))
+        total = p.sum(-1, keepdims=True)
+        p = p / np.where(total > 0, total, 1)
+    p[poisoned] = np.nan
+    return p
+
+
+def defect():
+    """Do the frequencies of DRAWS draws lie outside the definition by more than six standard errors?"""
+    low, high = np.array(LOW), np.array(HIGH)
+    counts = np.zeros(len(low))
+    rng = np.random.default_rng(0)
+    rows = [0] * 256
+    for _ in range(DRAWS // 256):
+        seeds = rng.integers(0, 2**31, 256)
+        kind, answer = call(dict(take(CASE, rows), seed=(seeds if PER_ROW else np.repeat(seeds[:1], 256)).tolist()))
+        if kind != "value" or ((answer < 0) | (answer >= len(low))).any():
+            print(f"got       {kind}: {answer}")
+            return kind == "value"
+        counts += np.bincount(answer, minlength=len(low))
+    n = counts.sum()
+    share = counts / n
+    bound = np.clip(share, low, high)
+    slack = 6 * np.sqrt(bound * (1 - bound) / n) + 12 / n  # Bernstein's bound: six standard errors, rare tokens included
+    wrong = (share > high + slack) | (share < low - slack)
+    print(f"{int(n)} draws")
+    print("token   expected               share")
+    for token in np.flatnonzero(wrong | (share > 0) | (low > 0))[:64]:
+        print(f"{token:5d}   {low[token]:.6f}..{high[token]:.6f}     {share[token]:.6f} {'  <- outside' if wrong[token] else ''}")
+    return bool(wrong.any())
+
+
+
+if __name__ == "__main__":
+    try:
+        FUNCTION = load()
+        ACCEPTED = set(inspect.signature(FUNCTION).parameters)
+    except BaseException as error:
+        print(f"cannot load the target: {type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(2)
+    reproduces = defect()
+    print("the defect REPRODUCES" if reproduces else "the defect does not reproduce")
+    sys.stdout.flush()
+    os._exit(1 if reproduces else 0)
