@@ -47,7 +47,7 @@ def engine(name, *, behave_as=None, only=None, **declaration):
     return target(dialect=name, returns="logits", **declaration)(function)
 
 
-def fuzz(function, *, cases=1500):
+def fuzz(function, *, cases=900):
     findings, pairs = [], []
 
     def listen(event):

@@ -33,11 +33,14 @@ VLLM = Dialect(
         "frequency_penalty.tokens": "output",
         "presence_penalty.tokens": "output",
         "temperature.greedy": "first",
-        "top_k.ties": "all",
+        "top_k.ties": "any",
         "top_p.mass": "left",
         "top_p.crossing": "reached",
-        "top_p.ties": "cut",
+        "top_p.ties": "any",
     },
-    habits={"top_p.ties": "high"},
-    notes=("The sampler below SamplingParams takes any temperature under 1e-5 for greedy.",),
+    habits={"top_k.ties": "all", "top_p.ties": "high"},
+    notes=(
+        "The sampler below SamplingParams takes any temperature under 1e-5 for greedy.",
+        "Ties at a cut are the implementation's: PyTorch keeps all at top-k, the Triton kernel as many as fit, the lowest ids first.",
+    ),
 )

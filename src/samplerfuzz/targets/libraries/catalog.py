@@ -9,6 +9,18 @@ from samplerfuzz.core.errors import UsageError
 
 # named first and by itself: everything that asks for torch later is content with this build
 _TORCH = ("torch==2.13.0",)
+# what the imports of vLLM and SGLang need of what they would bring; what asks for CUDA or for another torch comes without its dependencies
+_SERVERS = (
+    "numpy==2.4.6", "transformers==5.23.0", "triton==3.9.0", "aiohttp==3.14.5", "cachetools==8.0.1", "cbor2==6.3.0", "cloudpickle==3.1.2",
+    "fastapi==0.165.0", "msgspec==0.22.0", "openai==3.54.0", "opentelemetry-sdk==1.45.2", "partial-json-parser==0.2.1.1.post7",
+    "pillow==13.0.0", "prometheus_client==0.26.0", "psutil==7.2.2", "py-cpuinfo==9.0.0", "pybase64==1.5.1", "pyzmq==27.3.0",
+    "regex==2026.11.15", "requests==2.34.2", "uvloop==0.23.0", "llguidance==1.9.1",
+)  # fmt: skip
+_SGLANG = (
+    *_SERVERS, "ipython==9.18.1", "dill==0.4.1", "gguf==0.19.0", "orjson==3.13.0", "setproctitle==1.3.8", "loguru==0.7.3",
+    "sentencepiece==0.2.3", "einops==0.8.2", "tiktoken==0.14.0",
+)  # fmt: skip
+_ALONE = ("--no-deps", "xgrammar==0.2.8", "apache-tvm-ffi==0.1.15.post2", "openai-harmony==0.0.8")
 _JAX = ("jax==0.10.2",)
 # what the sampling methods of gemma import; all that gemma asks for would bring tensorflow
 _OF_GEMMA = (
@@ -50,6 +62,8 @@ class Library:
 LIBRARIES: dict[str, Library] = {library.name: library for library in (
     Library(name="numpy", version="2.4.6", steps=(("numpy=={version}",),), size=60, every_push=True),
     Library(name="transformers", version="5.23.0", steps=(_TORCH, ("transformers=={version}",)), size=1000, every_push=True),
+    Library(name="vllm", version="0.33.0", steps=(_TORCH, ("--no-deps", "vllm=={version}"), _SERVERS, _ALONE), size=2800, minutes=4),
+    Library(name="sglang", version="0.5.23", steps=(_TORCH, ("--no-deps", "sglang=={version}"), _SGLANG, (*_ALONE, "compressed-tensors==0.20.0")), size=1900, minutes=4),
     Library(name="x-transformers", version="2.31.10", steps=(_TORCH, ("x-transformers=={version}",)), size=800, every_push=True),
     Library(name="torch", version="2.13.0", steps=(("torch=={version}", "numpy"),), size=800),
     Library(name="jax", version="0.10.2", steps=(("jax=={version}",),), size=600),
