@@ -10,12 +10,18 @@ from pathlib import Path
 import make_trophies
 import pytest
 
+from samplerfuzz.checks.http.claims import own_claims
 from samplerfuzz.checks.registry import load_all
 from samplerfuzz.llama.models import find
 from samplerfuzz.targets.libraries.catalog import LIBRARIES
 from samplerfuzz.targets.libraries.environments import installed
 
-SERVERS = {"llama.cpp server": "xllamacpp"}  # name -> the module that serves
+HERE = Path(__file__).parent
+# name -> the module that serves, and the program that a model and a port are given to
+SERVERS = {
+    "llama.cpp server": ("xllamacpp", [HERE / "serve_llama_cpp.py"]),
+    "llama-cpp-python server": ("starlette_context", [HERE / "serve_llama_cpp_python.py"]),
+}
 ENTRIES = make_trophies.trophies()
 FILES = {entry["reproducer"]: entry for entry in ENTRIES}
 
@@ -35,7 +41,7 @@ def test_an_entry_is_whole(name):
     assert set(entry) == set(make_trophies.FIELDS)
     assert all(str(value).strip() for value in entry.values())
     assert entry["severity"] in make_trophies.SEVERITIES
-    assert entry["claim"] in load_all()
+    assert entry["claim"] in {**load_all(), **own_claims()}
     assert entry["library"] in {*LIBRARIES, *SERVERS}
 
 
@@ -47,16 +53,17 @@ def test_a_reproducer_needs_nothing_of_samplerfuzz(name):
 
 
 @pytest.fixture
-def address(request):
+def address(name):
     """The URL of a server with SmolLM2-135M, in a process of its own."""
+    module, program = SERVERS[FILES[name]["library"]]
     model = find("smollm2-135m")
-    if importlib.util.find_spec("xllamacpp") is None or not model.is_here():
-        pytest.skip("needs xllamacpp and smollm2-135m")
+    if importlib.util.find_spec(module) is None or not model.is_here():
+        pytest.skip(f"needs {module} and smollm2-135m")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    program = [sys.executable, Path(__file__).parent / "serve_llama_cpp.py", str(model.path), str(port)]
-    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    command = [sys.executable, *program, str(model.path), str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         yield process.stdout.readline().strip()
         process.kill()
 
