@@ -13,7 +13,8 @@ HEAD = """\
 # Trophies
 
 Bugs of released software that samplerfuzz found: each was confirmed against the library alone, traced to its cause in the library's source and
-compared with what the library documents. A reproducer needs only the library and NumPy: `python reports/trophies/NAME.py` prints what was
+compared with what the library documents. "No thread found" speaks of an index of GitHub issues and pull requests, not of the trackers
+themselves. A reproducer needs only the library and NumPy, that of a server a Python alone: `python reports/trophies/NAME.py` prints what was
 expected and what came back, and exits with 1 while the defect shows. Conventions, documented limits and refusals are not here.
 
 """
