@@ -1,9 +1,11 @@
-"""Write reports/TROPHIES.md from reports/trophies/*.toml: `python tests/trophies/make_trophies.py`."""
+"""Write reports/TROPHIES.md and the table in README.md from reports/trophies/*.toml: `python tests/trophies/make_trophies.py`."""
 
 import tomllib
 from pathlib import Path
 
 REPORTS = Path(__file__).resolve().parents[2] / "reports"
+README = REPORTS.parent / "README.md"
+BEGIN, END = "<!-- trophies: begin -->", "<!-- trophies: end -->"
 FIELDS = (
     "reproducer", "title", "library", "version", "function", "claim", "severity", "case", "expected", "observed", "cause", "upstream",
     "consequence",
@@ -53,6 +55,27 @@ def document():
     return "\n".join(lines) + "\n"
 
 
+def table():
+    """Return the table of README.md: a line a library, with its gravest bug."""
+    entries = trophies()
+    lines = ["| library | bugs | the gravest |", "| --- | ---: | --- |"]
+    for library in sorted({entry["library"] for entry in entries}, key=str.lower):
+        own = [entry for entry in entries if entry["library"] == library]
+        first = own[0]
+        link = f"[{cell(first['title'])}](reports/TROPHIES.md#{first['reproducer'].removesuffix('.py')})"
+        lines.append(f"| {library} | {len(own)} | {first['severity']}: {link} |")
+    return "\n".join(lines)
+
+
+def readme():
+    """Return README.md with the table as it should be."""
+    text = README.read_text("utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+
+
 if __name__ == "__main__":
+    README.write_text(readme(), encoding="utf-8")
     (REPORTS / "TROPHIES.md").write_text(document(), encoding="utf-8")
     print(len(trophies()), "trophies")

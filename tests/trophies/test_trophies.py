@@ -30,6 +30,10 @@ def test_the_document_is_what_the_entries_say():
     assert (make_trophies.REPORTS / "TROPHIES.md").read_text("utf-8") == make_trophies.document(), "run tests/trophies/make_trophies.py"
 
 
+def test_the_table_of_the_readme_is_what_the_entries_say():
+    assert make_trophies.README.read_text("utf-8") == make_trophies.readme(), "run tests/trophies/make_trophies.py"
+
+
 def test_every_reproducer_has_an_entry_and_every_entry_a_reproducer():
     assert {path.name for path in (make_trophies.REPORTS / "trophies").glob("*.py")} == set(FILES)
     assert len(FILES) == len(ENTRIES)
