@@ -16,6 +16,7 @@ from click.core import ParameterSource
 import samplerfuzz
 from samplerfuzz.cli import baseline as known_findings
 from samplerfuzz.cli.configuration import configuration
+from samplerfuzz.cli.interpreter import python_option
 from samplerfuzz.cli.resuming import digests, new_directory, refuse_another_run, refuse_changed_code, unfinished_run
 from samplerfuzz.cli.seconds import Seconds
 from samplerfuzz.cli.servers import Wanted, fuzz_servers, refuse_unsuited
@@ -140,13 +141,7 @@ def _configure(context: click.Context, option: click.Parameter, value: Any) -> A
     metavar="N",
     help="Processes that fuzz side by side: several targets, or parts of one.",
 )
-@click.option(
-    "--python",
-    type=click.Path(exists=True, dir_okay=False),
-    default=None,
-    metavar="PATH",
-    help="The interpreter that has the library (default: the one that `samplerfuzz targets install` made).",
-)
+@python_option
 @click.option("--allow-network", is_flag=True, help="Fuzz a server on another machine too (default: on this one only).")
 @click.option("--max-rate", type=click.IntRange(min=1), default=None, metavar="N", help="At most N requests a second to a server.")
 @click.option("--no-shrink", is_flag=True, help="Report findings as they were met.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from samplerfuzz.cli.interpreter import python_option
 from samplerfuzz.cli.seconds import Seconds
 from samplerfuzz.core.errors import UsageError
 
@@ -44,13 +45,7 @@ more gave an ERROR, or a usage error.
     metavar="SECONDS",
     help="A call of the target that takes longer is a hang.",
 )
-@click.option(
-    "--python",
-    type=click.Path(exists=True, dir_okay=False),
-    default=None,
-    metavar="PATH",
-    help="The interpreter that has the library (default: the one that `samplerfuzz targets install` made).",
-)
+@python_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(what: str | None, call_timeout: float, python: str | None, as_json: bool) -> None:
     """Run recorded findings again, each on its exact case, on the target as it is now.

@@ -6,6 +6,8 @@ import json
 
 import click
 
+from samplerfuzz.cli.interpreter import python_option
+
 EPILOG = """\
 \b
 Examples:
@@ -20,10 +22,6 @@ Examples:
 Each version gets a virtual environment of its own in the user's cache directory, or in
 $SAMPLERFUZZ_CACHE/targets. An install that was broken off goes on where it was.
 """
-
-_PYTHON = click.option(
-    "--python", type=click.Path(exists=True, dir_okay=False), default=None, metavar="PATH", help="Try this interpreter instead."
-)
 
 
 @click.group(epilog=EPILOG)
@@ -82,7 +80,7 @@ def remove_library(name: str) -> None:
 
 @command.command("doctor")
 @click.argument("name", metavar="NAME[==VERSION]")
-@_PYTHON
+@python_option
 def try_library(name: str, python: str | None) -> None:
     """Import a library in its interpreter and call every function of its adapter once; exit 1 where one gives no answer."""
     import numpy as np
