@@ -135,7 +135,7 @@ def _campaign(
     sources: list[Iterator[Any]] = [seeds_and_choices(known, client.send), contract(known)]
     if tells_enough(known):
         spec = chain_spec(url, known)
-        sources.append(support(known, spec, client.send, stream(seed, "server", url)))
+        sources.append(support(known, spec, client.send, stream(seed, "server")))
     else:
         spec = TargetSpec(name=url, locator=url, order=(), parameters=(), returns="tokens")
     endpoint = next(iter(known.parameters))
