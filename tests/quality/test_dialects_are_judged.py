@@ -76,7 +76,7 @@ OTHER_WAYS = [
     ("vllm", "sglang", "top_k top_p"),
     ("vllm", "llama.cpp", "temperature top_p"),
     ("vllm", "transformers", "temperature"),
-    ("vllm", "sglang", "top_k"),
+    ("transformers", "sglang", "top_k"),
     ("llama.cpp", "transformers", "top_k"),
     ("llama.cpp", "gemma", "top_p"),
     ("gemma", "llama.cpp", "top_p"),

@@ -43,7 +43,6 @@ T = np.array([0.8, 1, 0.5, 1, 0.7, 1, 1, 1, 0, -0.5, 1.2, 1, 2, INF, 0.01, NAN])
 K = np.array([50, 40, 1, 0, 0, 64, 5, 9, 20, 3, 0, 2, 100, 50, SIZE, 300])
 CHAINS = {
     "the common chain": lambda r: samplers.chain(samplers.temperature(T[r]), samplers.top_k(K[r]), samplers.top_p(np.linspace(0, 1, 16)[r])),
-    "a nucleus alone": lambda r: samplers.chain(samplers.temperature(T[r]), samplers.top_p(0.9)),
     "ratios after the rest": lambda r: samplers.chain(samplers.top_k(K[::-1][r]), samplers.typical_p(0.9), samplers.xtc(0.1, 0.5, key=jax.random.key(8)), samplers.min_p(0.05)),
     "deviations": lambda r: samplers.chain(samplers.top_n_sigma(np.linspace(-0.5, 3, 16)[r]), samplers.temperature(T[::-1][r])),
     "greedy": lambda r: samplers.chain(samplers.greedy(), samplers.top_k(3)),
