@@ -73,7 +73,7 @@ def address(name):
 
 
 def _interpreters(entry):
-    found = [item.python for item in installed(LIBRARIES[entry["library"]]) if item.version == entry["version"]]
+    found = [item.python for item in installed(LIBRARIES[entry["library"]]) if item.version in entry["version"].split()]
     module = {"llama.cpp": "llama_cpp", "mlx-lm": "mlx_lm"}.get(entry["library"], entry["library"].replace("-", "_"))
     return found or ([sys.executable] if importlib.util.find_spec(module) else [])
 
