@@ -23,7 +23,7 @@ def test_no_disagreement_with_the_oracle(name):
             pairs.append(event.pairs)
 
     target = builtin_target(name)
-    cases = 2500 if len(target.spec.order) < 4 else 1200  # a long chain compiles longer for every shape
+    cases = 1500 if len(target.spec.order) < 4 else 800  # a long chain compiles longer for every shape
     status = run([target], checks=select_checks([], []), seed=3, limits=Limits(seconds=120, cases=cases), fail_on="low", listener=listen)
     assert findings == []
     assert status == CLEAN
