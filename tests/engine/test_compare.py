@@ -5,7 +5,7 @@ import pytest
 
 import samplerfuzz as sf
 from samplerfuzz.core.errors import UsageError
-from samplerfuzz.engine.compare import ROUNDING, compare
+from samplerfuzz.engine.compare import BOTH_FAIR, compare
 from samplerfuzz.targets.plain import PlainTarget
 
 
@@ -64,7 +64,7 @@ def test_a_target_agrees_with_itself_in_any_form():
 
 def test_a_convention_explains_what_two_dialects_do_differently():
     result = compared(all_of_ties, first_of_ties)
-    assert set(result.differ) <= {"top_k.ties: all against cut", ROUNDING}
+    assert set(result.differ) <= {"top_k.ties: all against cut", BOTH_FAIR}
     assert result.differ["top_k.ties: all against cut"] > 10
     example = result.examples["top_k.ties: all against cut"]
     kept = [(answer > 0).sum() for answer in example.answers]
@@ -92,7 +92,7 @@ def test_a_parameter_that_one_of_them_lacks_does_nothing():
 
     result = compared(hot, all_of_ties)
     assert result.agree > 800
-    assert set(result.differ) <= {ROUNDING}
+    assert set(result.differ) <= {BOTH_FAIR}
 
 
 @pytest.mark.parametrize("form", ["tokens", "other"])
@@ -103,3 +103,31 @@ def test_what_cannot_be_compared_is_refused(form):
 
     with pytest.raises(UsageError, match="draws tokens; compare takes" if form == "tokens" else "share no parameter"):
         compared(all_of_ties, other)
+
+
+def softened(logits, temperature, top_p, *, first):
+    if not 0 < top_p <= 1 or not 0 < temperature < np.inf or not np.isfinite(logits.max(-1)).all() or np.isnan(logits).any():
+        raise ValueError("temperature, top_p or logits")
+    z = logits.astype(np.float64)
+    p = softmax(z / temperature if first else z)
+    order = np.argsort(-p, -1, kind="stable")
+    before = np.cumsum(np.take_along_axis(p, order, -1), -1) - np.take_along_axis(p, order, -1)
+    gone = np.zeros(p.shape, bool)
+    np.put_along_axis(gone, order, (before >= top_p) if top_p < 1 else np.zeros(p.shape, bool), -1)
+    return np.where(gone, -np.inf, z / temperature)
+
+
+@sf.target(order=["temperature", "top_p"], returns="logits")
+def temperature_first(logits, temperature, top_p):
+    return softened(logits, temperature, top_p, first=True)
+
+
+@sf.target(order=["top_p", "temperature"], returns="logits")
+def temperature_last(logits, temperature, top_p):
+    return softened(logits, temperature, top_p, first=False)
+
+
+def test_an_order_is_named_where_the_other_order_would_be_wrong():
+    result = compared(temperature_first, temperature_last)
+    assert result.differ["order: temperature > top_p against top_p > temperature"] > 50
+    assert not [reason for reason in result.differ if reason.endswith("wrong")]

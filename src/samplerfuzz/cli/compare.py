@@ -24,11 +24,12 @@ Examples:
 
 \b
 A difference is put down to who is wrong by the oracle, to the convention that the two
-declare differently (ties, what top-p mass is measured on, order, ...), or to rounding.
+declare differently (ties, what top-p mass is measured on, order, ...), or both are fair:
+rounding, ties, or what neither declares.
 
 \b
-Exit status: 0 no difference that matters, 1 one of them is wrong, or a difference has no
-explanation, 2 usage error, 3 nothing could be compared.
+Exit status: 0 no difference that matters, 1 one of them is wrong, 2 usage error,
+3 nothing could be compared.
 """
 _SHOWN = 8
 
@@ -107,7 +108,7 @@ def _shows(locator: str, call_timeout: float, python: str | None) -> bool:
 
 
 def _matters(reason: str) -> bool:
-    return reason.endswith("wrong") or reason == "unexplained"
+    return reason.endswith("wrong")
 
 
 def _print(result: Comparison) -> None:

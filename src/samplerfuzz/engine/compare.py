@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,8 +16,7 @@ from samplerfuzz.core.registry import parameter
 from samplerfuzz.core.seeding import stream
 from samplerfuzz.targets.target import Outcome, Target, TargetSpec
 
-ROUNDING = "rounding or ties"
-UNEXPLAINED = "unexplained"
+BOTH_FAIR = "both are fair: rounding, ties, or what neither declares"
 _SIZES = (2, 3, 4, 8, 32)
 _ROWS = 16
 # what two orders of addition in single precision make of one probability, and what is as good as none
@@ -31,7 +30,7 @@ class Difference:
     Attributes:
       case: the row.
       reason: "first is wrong", "second is wrong", "both are wrong", "only the first refuses", "only the second refuses", a convention
-        "stage.name: value against value", ROUNDING or UNEXPLAINED.
+        "stage.name: value against value", an order against another, or BOTH_FAIR.
       answers: what each gave: probabilities [V], or why there is none.
     """
 
@@ -68,7 +67,6 @@ def compare(
     seed: int,
     seconds: float,
     cases: int | None = None,
-    tell: Callable[[Comparison], None] = lambda c: None,
 ) -> Comparison:
     """Throw the same rows at both and sort what differs.
 
@@ -79,7 +77,6 @@ def compare(
       seed: of the cases.
       seconds: how long.
       cases: at most so many rows.
-      tell: called after every call, with the counts so far.
 
     Raises:
       UsageError: a target only draws tokens or keeps a state, or they share no parameter.
@@ -104,7 +101,6 @@ def compare(
         given = [_completed(case, spec) for spec in specs]
         outcomes = [target.run(part) for target, part in zip((first, second), given, strict=True)]
         _count(result, case, specs, given, outcomes)
-        tell(result)
     return result
 
 
@@ -157,7 +153,7 @@ def _explained(cases: Sequence[Case], specs: tuple[TargetSpec, TargetSpec], outc
             if _wrong(Judgement(swapped, cases[index], outcomes[index])).any():
                 values = (ours, theirs) if index == 0 else (theirs, ours)
                 return f"{name}: {values[0]} against {values[1]}"
-    if specs[0].order != specs[1].order:
+    if set(specs[0].order) == set(specs[1].order) and specs[0].order != specs[1].order and _order_decides(cases, specs, outcomes):
         return f"order: {' > '.join(specs[0].order)} against {' > '.join(specs[1].order)}"
     swapped_wrong = [
         _wrong(Judgement(replace(spec, declared=other.declared, dialect=other.dialect), case, outcome)).any()
@@ -165,7 +161,12 @@ def _explained(cases: Sequence[Case], specs: tuple[TargetSpec, TargetSpec], outc
     ]
     if any(swapped_wrong):
         return f"dialects: {specs[0].dialect or 'none'} against {specs[1].dialect or 'none'}"
-    return ROUNDING
+    return BOTH_FAIR
+
+
+def _order_decides(cases: Sequence[Case], specs: tuple[TargetSpec, TargetSpec], outcomes: Sequence[Outcome]) -> bool:
+    swapped = (replace(spec, order=other.order) for spec, other in zip(specs, reversed(specs), strict=True))
+    return any(_wrong(Judgement(spec, case, outcome)).any() for spec, case, outcome in zip(swapped, cases, outcomes, strict=True))
 
 
 def _conventions(spec: TargetSpec, other: TargetSpec) -> Iterator[tuple[str, str, str]]:
