@@ -80,6 +80,9 @@ def _fewer_rows(case: Case) -> Iterator[Case]:
         # what a row draws may depend on how many rows there are: alone it shows with another seed
         for row in range(rows):
             yield from (case.take([row]).with_(seeds=np.array([seed])) for seed in range(_RESEEDED))
+        for row in range(rows) if rows > 2 else ():
+            fewer = case.take([r for r in range(rows) if r != row])
+            yield from (fewer.with_(seeds=(np.asarray(fewer.seeds) + seed) % 2**31) for seed in range(1, 4))
 
 
 def _fewer_tokens(case: Case) -> Iterator[Case]:
@@ -185,8 +188,17 @@ def _rounder_logits(case: Case) -> Iterator[Case]:
             yield case.with_(steps=replace(case.steps, logits=z))
 
 
+def _flatter(z: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the array with all rows flat, or one: what shows in few draws of a peaked row shows in nearly every draw of a flat one."""
+    flat = np.where(np.isfinite(z), np.float32(0), z)
+    yield flat
+    for row in range(z.shape[-2]) if z.shape[-2] <= 8 else ():
+        yield np.where(np.arange(z.shape[-2])[:, None] == row, flat, z)
+
+
 def _rounder(z: np.ndarray) -> Iterator[np.ndarray]:
     current = _roughness(z)
+    yield from (flat for flat in _flatter(z) if _roughness(flat) < current)
     with np.errstate(invalid="ignore", over="ignore"):
         finite = np.isfinite(z)
         for digits in (0, 1, 2, 3):
