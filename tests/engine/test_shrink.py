@@ -38,6 +38,6 @@ def test_a_batch_shrinks_though_its_peaked_row_shows_seldom():
     def fails(candidate):
         """A defect that a peaked row shows only by chance, here in the five rows as they were met, and a flat row in every draw."""
         met = np.array_equal(candidate.logits[-1:], case.logits[-1:]) and candidate.rows == 5
-        return candidate.vocabulary == 2 and (met or (candidate.rows > 1 and not np.ptp(candidate.logits[-1])))
+        return candidate.vocabulary == 2 and candidate.seeds[-1] == 4 and (met or (candidate.rows > 1 and not np.ptp(candidate.logits[-1])))
 
     assert shrink(case, fails).rows == 2
