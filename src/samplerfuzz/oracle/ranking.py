@@ -31,21 +31,37 @@ class Ranking:
     def surely_before(self, weights: np.ndarray, ties: str = "") -> np.ndarray:
         """Return [R, V]: for each token the sum of the weights of those that surely stand before it."""
         before = _prefix(weights, *self._surely)
-        if ties in ("low", "high"):
-            lower, higher = self._tied(weights)
-            before += lower if ties == "low" else higher
+        rows = self._unclear
+        if ties in ("low", "high") and len(rows):
+            lower, higher = self._tied(weights[rows])
+            before[rows] += lower if ties == "low" else higher
         return before
 
     def possibly_before(self, weights: np.ndarray, ties: str = "") -> np.ndarray:
         """Return [R, V]: for each token the sum of the weights of the others that may stand before it."""
         before = _prefix(weights, *self._possibly) - weights
-        if ties in ("low", "high", "all"):
-            lower, higher = self._tied(weights)
-            before -= {"low": higher, "high": lower, "all": lower + higher}[ties]
+        rows = self._unclear
+        if ties in ("low", "high", "all") and len(rows):
+            lower, higher = self._tied(weights[rows])
+            before[rows] -= {"low": higher, "high": lower, "all": lower + higher}[ties]
         return np.maximum(before, 0.0)
 
+    @cached_property
+    def _sorted(self) -> tuple[np.ndarray, np.ndarray]:
+        """The tokens [R, V] by the upper ends, and whether no two intervals of a row overlap [R]: then their order is the only one."""
+        order = np.argsort(-self.high, -1)
+        flat = order + _begins(order)
+        low, high = self.low.ravel()[flat], self.high.ravel()[flat]
+        # tokens at -inf have no weight: how they stand among themselves is nothing to anybody
+        return order, ((low[:, :-1] > high[:, 1:]) | (high[:, 1:] == -np.inf)).all(-1)
+
+    @cached_property
+    def _unclear(self) -> np.ndarray:
+        """Row numbers: intervals overlap, so some token may stand before another or behind it."""
+        return np.flatnonzero(~self._sorted[1])
+
     def _tied(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return [R, V] twice: the sums of the weights of the tokens that tie with each and have a lower id, and a higher one."""
+        """Return, of the unclear rows, the sums of the weights of the tokens that tie with each and have a lower id, and a higher one."""
         order, begin, end = self._groups
         sums = np.zeros((weights.shape[0], weights.shape[1] + 1))
         np.cumsum(np.take_along_axis(weights, order, -1), axis=-1, out=sums[:, 1:])
@@ -56,8 +72,8 @@ class Ranking:
 
     @cached_property
     def _groups(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Tokens [R, V] that tie side by side, by id, and where the group of each place begins and ends."""
-        keys = self.alike or (self.low, self.high)
+        """Tokens of the unclear rows that tie side by side, by id, and where the group of each place begins and ends."""
+        keys = [key[self._unclear] for key in self.alike or (self.low, self.high)]
         order = np.lexsort(keys, axis=-1)
         place = np.broadcast_to(np.arange(order.shape[1]), order.shape)
         new = np.ones(order.shape, bool)
@@ -70,28 +86,49 @@ class Ranking:
         return order, begin, end
 
     @cached_property
+    def _rank(self) -> np.ndarray:
+        """The place [R, V] of each token in `_sorted`."""
+        order = self._sorted[0]
+        rank = np.empty_like(order)
+        rank.ravel()[order + _begins(order)] = np.broadcast_to(np.arange(order.shape[1]), order.shape)
+        return rank
+
+    @cached_property
     def _surely(self) -> tuple[np.ndarray, np.ndarray]:
-        return _cuts(-self.low, -self.high)
+        return self._cuts(self._rank, -self.low, -self.high)
 
     @cached_property
     def _possibly(self) -> tuple[np.ndarray, np.ndarray]:
-        return _cuts(-self.high, -self.low)
+        return self._cuts(self._rank + 1, -self.high, -self.low)
+
+    def _cuts(self, count: np.ndarray, keys: np.ndarray, limits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ascending order of `keys` and how many of them are below each limit, both [R, V] and flat; `count` holds in clear rows."""
+        order, rows = self._sorted[0], self._unclear
+        if len(rows):
+            order, count = order.copy(), count.copy()
+            order[rows] = np.argsort(keys[rows], -1)
+            count[rows] = _below(keys[rows], order[rows], limits[rows])
+        return order + _begins(order), count + np.arange(len(count))[:, None] * (count.shape[1] + 1)
 
 
-def _cuts(keys: np.ndarray, limits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the flat ascending order [R, V] of `keys` and, for each limit, the place in `_prefix` of the sum of keys below it."""
+def _begins(rows: np.ndarray) -> np.ndarray:
+    """Return [R, 1]: where each row of a [R, V] array begins in the flat one."""
+    return np.arange(rows.shape[0])[:, None] * rows.shape[1]
+
+
+def _below(keys: np.ndarray, order: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """Return [R, V]: how many keys of the row are below each limit, by bisection in all rows at once."""
     rows, size = keys.shape
-    order = np.argsort(keys, -1) + np.arange(rows)[:, None] * size
     levels = size.bit_length()
     width = (1 << levels) - 1
     ordered = np.full((rows, width), np.inf)
-    ordered[:, :size] = keys.ravel()[order]
+    ordered[:, :size] = np.take_along_axis(keys, order, -1)
     flat, begin = ordered.ravel(), np.arange(rows)[:, None] * width - 1
     count = np.zeros((rows, size), np.int64)
     for level in reversed(range(levels)):
         step = 1 << level
         count += step * (flat[begin + count + step] < limits)
-    return order, count + np.arange(rows)[:, None] * (size + 1)
+    return count
 
 
 def _prefix(weights: np.ndarray, order: np.ndarray, cut: np.ndarray) -> np.ndarray:
