@@ -9,12 +9,13 @@ import numpy as np
 
 from samplerfuzz.cases import parameters as values
 from samplerfuzz.cases.case import Case
+from samplerfuzz.cases.histories import histories
 from samplerfuzz.cases.logits import REGIMES, WEIGHTS, rows_of
 from samplerfuzz.cases.uniforms import ENDS, steps
 from samplerfuzz.core.registry import parameter
 
 STRATEGIES = {"ordinary": 0.4, "beside threshold": 0.25, "edge": 0.2, "neutral": 0.05, "poison": 0.05, "mixed rows": 0.05}
-_SWEPT, _REFUSED, _LONG_HISTORY = 8, 16, 150
+_SWEPT, _REFUSED = 8, 16
 
 
 class Generator:
@@ -108,9 +109,7 @@ class Generator:
     def _other_inputs(self, rng: np.random.Generator, rows: int, size: int, strategy: str) -> dict[str, Any]:
         extra: dict[str, Any] = {}
         if self.inputs & {"history", "prompt", "output"}:
-            # mostly short; now and then longer than any window or table one would think of
-            lengths = np.where(rng.random(rows) < 0.9, rng.integers(0, 9, rows), rng.integers(0, _LONG_HISTORY, rows))
-            history = [_looping(rng, size) if rng.random() < 0.3 else rng.integers(0, size, n) for n in lengths]
+            history = histories(rng, rows, size)
             if strategy == "edge":
                 history = [np.append(ids, rng.choice([size, size + 5, -1])) if rng.random() < 0.3 else ids for ids in history]
             extra["history"] = tuple(history)
@@ -153,12 +152,3 @@ class Generator:
 def _repeated(made: Any) -> Any:
     """Return the first row's value for all rows."""
     return made[:1] * len(made) if isinstance(made, list) else np.repeat(made[:1], len(made))
-
-
-def _looping(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Return a history of a few tokens that repeats itself, with a slip here and there."""
-    few = min(size, 5)
-    loop = rng.integers(0, few, rng.integers(1, 5))
-    ids = np.tile(loop, 24)[: rng.integers(1, 25)]
-    slips = rng.random(len(ids)) < rng.choice([0.0, 0.15])
-    return np.where(slips, rng.integers(0, few, len(ids)), ids)

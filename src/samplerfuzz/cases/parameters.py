@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,10 @@ def ordinary(name: str, rng: np.random.Generator, rows: int, logits: np.ndarray)
     size = logits.shape[1]
     item = parameter(name)
     if item.kind == "bias":
-        return [
-            {int(i): float(rng.choice([-100.0, -2.0, 0.5, 3.0, 100.0])) for i in rng.integers(0, size, _few_or_many(rng))}
-            for _ in range(rows)
-        ]
+        return _biases(rng, rows, size)
     if item.kind == "ids":
-        return [item.switched_off(size) if rng.random() < item.quiet else _some_ids(rng, size) for _ in range(rows)]
+        off, quiet = item.switched_off(size), rng.random(rows) < item.quiet
+        return [off if idle else ids for idle, ids in zip(quiet.tolist(), _lists(rng, rows, size), strict=True)]
     low, high = item.common[0], min(item.common[1], size)
     if item.kind == "switch":
         values = np.ones(rows)
@@ -40,20 +39,27 @@ def ordinary(name: str, rng: np.random.Generator, rows: int, logits: np.ndarray)
     return values
 
 
-def _few_or_many(rng: np.random.Generator) -> int:
-    """Return how many entries a bias has: mostly few, now and then more than a table of fixed size would hold."""
-    return int(rng.integers(0, 4) if rng.random() < 0.9 else rng.integers(4, 65))
+def _biases(rng: np.random.Generator, rows: int, size: int) -> list[dict[int, float]]:
+    """Return biases: mostly of few tokens, now and then of more than a table of fixed size would hold."""
+    counts = np.where(rng.random(rows) < 0.9, rng.integers(0, 4, rows), rng.integers(4, 65, rows)).tolist()
+    ids = rng.integers(0, size, sum(counts)).tolist()
+    addends = rng.choice([-100.0, -2.0, 0.5, 3.0, 100.0], sum(counts)).tolist()
+    pairs = zip(ids, addends, strict=True)
+    return [dict(itertools.islice(pairs, count)) for count in counts]
 
 
-def _some_ids(rng: np.random.Generator, size: int) -> list[int]:
-    """Return a list of ids, in any order, now and then with a repeated one; often few or nearly all."""
-    few = min(size, int(rng.integers(1, 5)))
-    count = int(rng.choice([few, max(1, size - few), int(rng.integers(1, size + 1))]))
-    ids = [int(i) for i in rng.permutation(size)[:count]]
-    if rng.random() < 0.25:
-        # histories that loop are made of the first few ids
-        ids = [int(i) for i in rng.permutation(min(size, 5))[: rng.integers(1, 3)]]
-    return [*ids, ids[0]] if rng.random() < 0.2 else ids
+def _lists(rng: np.random.Generator, rows: int, size: int) -> list[list[int]]:
+    """Return lists of ids, in any order, now and then with a repeated one; often few or nearly all."""
+    few = np.minimum(size, rng.integers(1, 5, rows))
+    counts = np.choose(rng.integers(0, 3, rows), [few, np.maximum(1, size - few), rng.integers(1, size + 1, rows)])
+    ids = rng.permuted(np.broadcast_to(np.arange(size), (rows, size)), axis=-1)
+    # histories that loop are made of the first few ids
+    first = min(size, 5)
+    looping = rng.random(rows) < 0.25
+    ids[looping, :first] = rng.permuted(np.broadcast_to(np.arange(first), (int(looping.sum()), first)), axis=-1)
+    counts[looping] = np.minimum(rng.integers(1, 3, int(looping.sum())), first)
+    lists = [row[:count].tolist() for row, count in zip(ids, counts.tolist(), strict=True)]
+    return [[*some, some[0]] if again else some for again, some in zip((rng.random(rows) < 0.2).tolist(), lists, strict=True)]
 
 
 def edges(name: str, size: int) -> list[Any]:

@@ -124,9 +124,7 @@ class Judgement:
                 low, high = parameter(name).common
                 good &= np.array([all(low <= addend <= high for addend in row.values()) for row in rows])
         good &= (self.left & (z > -np.inf)).any(-1)
-        for row, ids in enumerate(self.case.history or ()):
-            good[row] &= bool(((ids >= 0) & (ids < self.case.vocabulary)).all())
-        return good
+        return good & ~outside(self.case.history, self.case.vocabulary) if self.case.history is not None else good
 
     @cached_property
     def poison_allowed(self) -> np.ndarray:

@@ -37,12 +37,15 @@ class History:
           last_n: [R] tokens of the window; negative or None: all, 0: none.
           tokens: "all", or "output": the prompt does not count (the window is taken before the prompt is left out).
         """
-        counts = np.zeros((len(self.ids), vocabulary))
-        for row, ids in enumerate(self.ids):
-            window = len(ids) if last_n is None or last_n[row] < 0 else min(int(last_n[row]), len(ids))
-            begin = len(ids) - window
-            if tokens == "output":
-                begin = max(begin, int(self.prompt_length[row]))
-            tail = ids[begin:]
-            np.add.at(counts[row], tail[(tail >= 0) & (tail < vocabulary)], 1)
+        lengths = np.array([len(ids) for ids in self.ids], np.int64)
+        window = lengths if last_n is None else np.where(np.asarray(last_n) < 0, lengths, np.minimum(last_n, lengths)).astype(np.int64)
+        begin = lengths - window
+        if tokens == "output":
+            begin = np.maximum(begin, self.prompt_length)
+        row = np.repeat(np.arange(len(lengths)), lengths)
+        token = np.concatenate([np.zeros(0, np.int64), *self.ids])
+        place = np.arange(len(token)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        counted = (place >= begin[row]) & (token >= 0) & (token < vocabulary)
+        places = row[counted] * vocabulary + token[counted].astype(np.int64)
+        counts = np.bincount(places, minlength=len(lengths) * vocabulary).reshape(len(lengths), vocabulary).astype(np.float64)
         return counts

@@ -121,11 +121,11 @@ def _tokens(history: list[np.ndarray], tall: int, size: int, room: int = 0) -> t
     # a text grows while its chain is compiled for one length
     ids = np.zeros((tall, _bucket(max(len(ids) for ids in history) + room, 256 if room else 32)), np.int32)
     lengths = np.zeros(tall, np.int32)
-    for row, tokens in enumerate(history):
-        if len(tokens) and (tokens.min() < 0 or tokens.max() >= size):
-            raise ValueError(f"history holds an id outside the vocabulary of {size}")
-        ids[row, : len(tokens)] = tokens
-        lengths[row] = len(tokens)
+    lengths[: len(history)] = [len(tokens) for tokens in history]
+    every = np.concatenate(history)
+    if len(every) and (every.min() < 0 or every.max() >= size):
+        raise ValueError(f"history holds an id outside the vocabulary of {size}")
+    ids[np.arange(ids.shape[1]) < lengths[:, None]] = every
     return ids, lengths
 
 
