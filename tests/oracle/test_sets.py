@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from samplerfuzz.oracle import History, Reading, believe, judge_distributions, precision
+from samplerfuzz.oracle import History, Reading, believe, judge_distributions, judge_tokens, precision
 
 INF = np.inf
 FLOAT32 = precision("float32")
@@ -197,3 +197,18 @@ def test_the_weights_of_a_whole_vocabulary_have_a_sum():
     z = np.where(np.arange(49152) % 2, np.float32(1e30), np.float32(-1e30))[None]
     low, high = believe(z, ["temperature"], {"temperature": np.ones(1)}, arithmetic=FLOAT32).probabilities()
     assert (low <= high).all()
+
+
+def test_where_the_stages_leave_nothing_no_answer_is_wrong():
+    forbidden = {"temperature": [0.0], "forbidden_tokens": [[0.0, 0.0, 1.0]]}
+    belief = believe(
+        np.array([[1, 2, 3]], np.float32),
+        ["temperature", "forbidden_tokens"],
+        {name: np.array(value) for name, value in forbidden.items()},
+        arithmetic=FLOAT32,
+    )
+    assert not belief.possible.any()
+    assert not judge_tokens(belief, np.array([1])).any()
+    verdict = judge_distributions(belief, np.array([[0.0, 1.0, 0.0]]), values="probs")
+    assert not verdict.wrong.any()
+    assert verdict.vacuous.all()

@@ -49,6 +49,8 @@ def laws_of_row(judged: Judgement) -> list[Law] | None:
     row = judged.case
     laws = []
     for mixture in judged.laws_of(0):
+        if not all(belief.possible.any() for _, belief in mixture):
+            return None
         bounds = [(chance, *interval(belief)) for chance, belief in mixture]
         laws.append(
             Law(
@@ -141,6 +143,8 @@ def plain_law(spec: TargetSpec, case: Case) -> np.ndarray | None:
     if not judged.clean[0]:
         return None
     belief = judged.laws_of(0)[0][0][1]
+    if not belief.possible.any():
+        return None
     z = np.where(belief.possible[0], belief.z[0], -np.inf)
     weight = np.exp(z - z.max())
     law: np.ndarray = weight / weight.sum()

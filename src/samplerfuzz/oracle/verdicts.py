@@ -55,9 +55,11 @@ def judge_distributions(belief: Belief, observed: np.ndarray, *, values: str) ->
     gap -= error
     sunk = (gap < max(_LOG_UNDERFLOW, np.log(belief.arithmetic.underflow))) & possible
     inside = support & possible
-    never_kept = support & ~possible
+    # greedy, then a list that forbids the arg-max: where the stages in their order leave nothing, no answer is wrong
+    some = possible.any(-1)
+    never_kept = support & ~possible & possible.any(-1, keepdims=True)
     must_missing = must & ~support & ~sunk
-    too_few = inside.sum(-1) < np.maximum(1, belief.least - sunk.sum(-1))
+    too_few = some & (inside.sum(-1) < np.maximum(1, belief.least - sunk.sum(-1)))
     too_many = inside.sum(-1) > belief.most
     share = np.where(inside, z, -np.inf)
     peak = share.max(-1, keepdims=True)
@@ -80,7 +82,7 @@ def judge_distributions(belief: Belief, observed: np.ndarray, *, values: str) ->
     out_of_band = (observed > expected * (1 + slack) + floor) | (observed < expected / (1 + slack) - floor)
     out_of_band &= inside & ~sunk
     out_of_band &= ~(belief.greedy[:, None] & (possible.sum(-1, keepdims=True) > 1))
-    vacuous = ~must.any(-1) & ~(~possible & (belief.z > -np.inf)).any(-1) & (belief.least <= 1) & (slack.min(-1) > 1)
+    vacuous = ~must.any(-1) & ~(~possible & (belief.z > -np.inf)).any(-1) & (belief.least <= 1) & (slack.min(-1) > 1) | ~some
     return Verdicts(
         never_kept=never_kept,
         must_missing=must_missing,
@@ -93,5 +95,5 @@ def judge_distributions(belief: Belief, observed: np.ndarray, *, values: str) ->
 
 
 def judge_tokens(belief: Belief, tokens: np.ndarray) -> np.ndarray:
-    """Return [R] bool: the token [R] (in range) is one that none may emit."""
-    return ~np.take_along_axis(belief.possible, tokens[:, None].astype(np.int64), -1)[:, 0]
+    """Return [R] bool: the token [R] (in range) is one that none may emit; none is where nothing is left to emit."""
+    return ~np.take_along_axis(belief.possible, tokens[:, None].astype(np.int64), -1)[:, 0] & belief.possible.any(-1)
