@@ -14,7 +14,7 @@ from samplerfuzz.core.seeding import stream
 from samplerfuzz.stats import log_e_value
 from samplerfuzz.targets.target import Target
 
-_BATCH, _CALLS, _MORE = 256, 8, 800
+_BATCH, _LARGEST, _ENOUGH, _MOST = 256, 8192, 2048, 204_800
 _PROMISING = 1.0
 
 
@@ -31,12 +31,13 @@ def draw_frequencies_match(self: Check, target: Target, case: Case) -> Iterator[
     rng = stream(int(case.seeds[0]) if case.seeds is not None else 0, "draws", float(case.logits[0, 0]))
     counts = np.zeros(case.vocabulary)
     evidence, judged_at = 0.0, 0.0
-    # rows that share their parameters may share the coin of the call
-    rows = 1 if target.spec.tosses and not target.spec.per_row else _BATCH
-    for draws in range(0, _MORE * _BATCH, rows):
+    draws = 0
+    while draws < _MOST:
         # draws are added while the evidence grows: an e-process may go on for as long as it likes
-        if draws >= _CALLS * _BATCH and evidence < _PROMISING:
+        if draws >= _ENOUGH and evidence < _PROMISING:
             return
+        # rows that share their parameters may share the coin of the call
+        rows = 1 if target.spec.tosses and not target.spec.per_row else min(max(draws, _BATCH), _LARGEST)
         seeds = rng.integers(0, 2**31, rows)
         batch = template.take(np.zeros(rows, np.int64))
         if "seed" in target.spec.inputs:
@@ -45,9 +46,10 @@ def draw_frequencies_match(self: Check, target: Target, case: Case) -> Iterator[
         if drawn is None:
             return
         counts += np.bincount(drawn, minlength=case.vocabulary)
-        if counts.sum() < 1.2 * judged_at and draws + rows < _MORE * _BATCH:
+        draws += rows
+        if draws < 1.2 * judged_at and draws < _MOST:
             continue
-        judged_at = float(counts.sum())
+        judged_at = float(draws)
         evidence = min(log_e_value(counts, law.low, law.high) for law in laws)
         if evidence > threshold:
             yield off_frequency(self, counts, laws[0], evidence=evidence, threshold=threshold, protocol="draws")
