@@ -1,5 +1,7 @@
 """What goes through the pipe comes out as it went in, to the bit."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from samplerfuzz.targets import builtin
 from samplerfuzz.targets.frames import case_arrays, case_of, outcome_frame, outcome_of, spec_header, spec_of
 from samplerfuzz.targets.plain import PlainTarget, target
 from samplerfuzz.targets.target import Outcome
-from samplerfuzz.targets.worker import PREFIX_SIZE, decode_frame, encode_frame, frame_sizes
+from samplerfuzz.targets.worker import LARGE, PREFIX_SIZE, Shared, decode_frame, encode_frame, frame_sizes
 
 
 def sent(header, arrays):
@@ -89,3 +91,22 @@ def test_a_declaration_in_numpy_numbers_is_said_in_json():
 def test_garbage_is_no_frame():
     with pytest.raises(ValueError, match="no frame begins with"):
         frame_sizes(b"Traceback (most recent call last)")
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this system has no files in memory")
+def test_a_large_body_crosses_in_shared_memory_and_is_not_changed_by_the_next():
+    descriptor = os.memfd_create("test")
+    here, there = Shared(descriptor), Shared(descriptor)
+    sent = [{"a": np.arange(LARGE * n, dtype=np.uint8), "empty": np.zeros((0, 3)), "b": np.full(5, n)} for n in (1, 3, 2)]
+    received = []
+    for arrays in sent:
+        frame = bytearray(encode_frame({"n": 1}, arrays, here))
+        size, body = frame_sizes(frame)
+        assert (body, len(frame) < 1000) == (0, True)
+        header, got = decode_frame(frame[PREFIX_SIZE:], size, there)
+        assert header == {"n": 1}
+        received.append(got)
+    os.close(descriptor)
+    for arrays, got in zip(sent, received, strict=True):
+        assert {name: array.tolist() for name, array in arrays.items()} == {name: array.tolist() for name, array in got.items()}
+        assert all(array.ctypes.data % 16 == 0 for array in got.values() if array.size)

@@ -184,6 +184,22 @@ def test_a_large_case_and_chatter_at_once_block_nothing(load):
     assert target.run(wide).value.tolist() == [process_of(target)] * 2
 
 
+@pytest.mark.parametrize("has_memory_files", [True, False])
+def test_arrays_of_any_size_come_back_as_they_were_sent(tmp_path, monkeypatch, has_memory_files):
+    if not has_memory_files:
+        monkeypatch.delattr(os, "memfd_create", raising=False)
+    file = tmp_path / "mine.py"
+    file.write_text("def same(logits):\n    return logits\n")
+    before = psutil.Process().num_fds()
+    target = load_target(f"{file}:same", declaration={"order": [], "returns": "logits"})
+    rng = np.random.default_rng(0)
+    for shape in ((1, 3), (3, 40_000), (2, 400_000), (1, 5), (1, 100_000)):
+        logits = rng.normal(size=shape).astype(np.float32)
+        np.testing.assert_array_equal(target.run(Case(logits=logits)).value, logits)
+    target.close()
+    assert psutil.Process().num_fds() <= before
+
+
 def test_what_a_call_reads_is_empty(load):
     assert load("return np.array([len(sys.stdin.read())])").run(case(BAD)).value.tolist() == [0]
 

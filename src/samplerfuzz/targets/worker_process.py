@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import re
 import select
@@ -12,13 +13,14 @@ import subprocess
 import sys
 import time
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import psutil
 
-from samplerfuzz.targets.worker import PREFIX_SIZE, Arrays, Header, decode_frame, encode_frame, frame_sizes
+from samplerfuzz.targets.worker import PREFIX_SIZE, Arrays, Header, Shared, decode_frame, encode_frame, frame_sizes
 
 _WORKER = Path(__file__).with_name("worker.py")
 _HERE = str(_WORKER.parent)
@@ -46,18 +48,23 @@ class End:
 def start_worker(python: str = sys.executable) -> WorkerProcess:
     """Start worker.py under `python`, with a watchdog; both end with this process at the latest."""
     pipe = subprocess.PIPE
+    # files in memory have no name that could outlive a crash; where the system has none, the pipes take everything
+    shared = [os.memfd_create("samplerfuzz") for _ in range(2)] if hasattr(os, "memfd_create") else []
+    command = [python, "-P", str(_WORKER), *map(str, shared)]
     # a group of its own: Ctrl-C is for the parent, and the group is ended as a whole
-    process = subprocess.Popen([python, "-P", str(_WORKER)], stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, process_group=0)
-    waits, lifeline = os.pipe()
-    try:
-        watchdog = subprocess.Popen([sys.executable, "-I", "-S", "-c", _WATCHDOG], stdin=waits, process_group=process.pid)
-    except BaseException:
-        process.kill()
-        os.close(lifeline)
-        raise
-    finally:
-        os.close(waits)
-    return WorkerProcess(process, watchdog, lifeline)
+    with contextlib.ExitStack() as undo:
+        for descriptor in shared:
+            undo.callback(os.close, descriptor)
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, process_group=0, pass_fds=shared)
+        undo.callback(process.kill)
+        waits, lifeline = os.pipe()
+        undo.callback(os.close, lifeline)
+        try:
+            watchdog = subprocess.Popen([sys.executable, "-I", "-S", "-c", _WATCHDOG], stdin=waits, process_group=process.pid)
+        finally:
+            os.close(waits)
+        undo.pop_all()
+    return WorkerProcess(process, watchdog, lifeline, shared)
 
 
 class WorkerProcess:
@@ -67,9 +74,12 @@ class WorkerProcess:
       process: the worker, leader of its process group.
       watchdog: keeps the group's number from being given to others, and ends the group when `lifeline` closes.
       lifeline: a descriptor that is never written to.
+      shared: descriptors of the memory for requests and for answers, or none.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], watchdog: subprocess.Popen[bytes], lifeline: int) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], watchdog: subprocess.Popen[bytes], lifeline: int, shared: Sequence[int] = ()
+    ) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
@@ -88,7 +98,11 @@ class WorkerProcess:
         self._closed = False
         self._memory_limit, self._memory_seen = float("inf"), 0.0
         # also runs when the object is forgotten, and at the interpreter's exit
-        self._end = weakref.finalize(self, _end_group, process, watchdog, lifeline)
+        self._end = weakref.finalize(self, _end_group, process, watchdog, [lifeline, *shared])
+        self._asked: Shared | None = None
+        self._answered: Shared | None = None
+        if shared:
+            self._asked, self._answered = (Shared(descriptor) for descriptor in shared)
 
     def ask(self, header: Header, arrays: Arrays | None = None, *, seconds: float) -> tuple[Header, dict[str, np.ndarray]] | End:
         """Send a frame and return the answer, or how the worker ended: by itself, or killed after `seconds` without a sign of life.
@@ -97,7 +111,7 @@ class WorkerProcess:
           RuntimeError: the driver in the worker has a bug.
         """
         deadline = time.monotonic() + seconds
-        unsent = memoryview(encode_frame(header, arrays))
+        unsent = memoryview(encode_frame(header, arrays, self._asked))
         answer = bytearray()
         while not _is_whole(answer) or _is_sign_of_life(answer):
             if _is_whole(answer):
@@ -117,7 +131,7 @@ class WorkerProcess:
                 self.kill()
                 return End(silent=True, message=f"no answer within {seconds:g} s")
         size, _ = frame_sizes(answer)
-        told, values = decode_frame(answer[PREFIX_SIZE:], size)
+        told, values = decode_frame(answer[PREFIX_SIZE:], size, self._answered)
         if "bug" in told:
             raise RuntimeError(f"the driver of the worker failed:\n{told['bug']}")
         return told, values
@@ -217,7 +231,7 @@ def _is_whole(answer: bytearray) -> bool:
 
 def _is_sign_of_life(answer: bytearray) -> bool:
     size, body = frame_sizes(answer)
-    return not body and "alive" in decode_frame(answer[PREFIX_SIZE:], size)[0]
+    return not body and "alive" in json.loads(answer[PREFIX_SIZE : PREFIX_SIZE + size])
 
 
 def _cause(code: int | None) -> str:
@@ -243,7 +257,7 @@ def _last_words(text: str) -> str:
     return where + (f"; it wrote last: {lines[-1][-_SHOWN:]}" if lines else "")
 
 
-def _end_group(process: subprocess.Popen[bytes], watchdog: subprocess.Popen[bytes], lifeline: int) -> None:
+def _end_group(process: subprocess.Popen[bytes], watchdog: subprocess.Popen[bytes], descriptors: Sequence[int]) -> None:
     left: list[psutil.Process] = []
     with contextlib.suppress(psutil.Error):
         left = psutil.Process(process.pid).children(recursive=True)  # one that has left the group is still a descendant
@@ -252,7 +266,8 @@ def _end_group(process: subprocess.Popen[bytes], watchdog: subprocess.Popen[byte
     for descendant in left:
         with contextlib.suppress(psutil.Error):
             descendant.kill()
-    os.close(lifeline)
+    for descriptor in descriptors:
+        os.close(descriptor)
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
