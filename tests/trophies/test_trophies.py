@@ -1,6 +1,8 @@
 """Every bug that is claimed of released software is written down whole, and shows where the library is installed."""
 
+import contextlib
 import importlib.util
+import json
 import re
 import socket
 import subprocess
@@ -56,10 +58,10 @@ def test_a_reproducer_needs_nothing_of_samplerfuzz(name):
     assert not re.search(r"^\s*(import|from) samplerfuzz", source, re.M)
 
 
-@pytest.fixture
-def address(name):
-    """The URL of a server with SmolLM2-135M, in a process of its own."""
-    module, program = SERVERS[FILES[name]["library"]]
+@contextlib.contextmanager
+def served(library):
+    """Serve SmolLM2-135M with a library in a process of its own; the URL."""
+    module, program = SERVERS[library]
     model = find("smollm2-135m")
     if importlib.util.find_spec(module) is None or not model.is_here():
         pytest.skip(f"needs {module} and smollm2-135m")
@@ -80,11 +82,25 @@ def _interpreters(entry):
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", [name for name in FILES if FILES[name]["library"] in SERVERS])
-def test_a_reproducer_shows_the_defect_of_a_server(name, address):
-    program = [sys.executable, make_trophies.REPORTS / "trophies" / name, address]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=300)
+def test_a_reproducer_shows_the_defect_of_a_server(name):
+    with served(FILES[name]["library"]) as address:
+        program = [sys.executable, make_trophies.REPORTS / "trophies" / name, address]
+        done = subprocess.run(program, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "the defect REPRODUCES" in done.stdout
+
+
+@pytest.mark.heavy
+def test_the_server_of_llama_cpp_is_fuzzed_and_accused_of_nothing_new(tmp_path):
+    with served("llama.cpp server") as address:
+        command = [sys.executable, "-m", "samplerfuzz", "fuzz", address, "--max-time", "45", "--report-dir", str(tmp_path), "--quiet"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    report = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    assert report["targets"][0]["outcomes"]["pass"] > 100
+    # typical sampling of what top-nσ masked goes wrong in the server as it does in the library
+    known = {entry["claim"] for entry in ENTRIES if entry["library"] in ("llama.cpp", "llama.cpp server")}
+    assert {finding["check"] for finding in report["findings"] if finding["severity"] in ("critical", "high")} <= known
 
 
 @pytest.mark.heavy

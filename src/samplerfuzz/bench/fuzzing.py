@@ -21,6 +21,7 @@ from samplerfuzz.targets.opening import close, open_target
 VOCABULARY = 32
 NUMPY = f"{temperature_and_top_k.__module__}:{temperature_and_top_k.__name__}"
 TARGETS = (f"{builtin.PREFIX}common_chain", NUMPY)
+TOGETHER = "all built-in samplers, each as long"
 PROPERTY = "Hypothesis, one example at a time"
 
 
@@ -34,6 +35,11 @@ class Rate:
     pairs: int
     overall: float
     settled: float
+
+
+def every_builtin() -> tuple[str, ...]:
+    """Return all built-in samplers and the NumPy function."""
+    return (*builtin.names(), NUMPY)
 
 
 def rates(
@@ -50,6 +56,10 @@ def rates(
         for count in workers:
             tell(f"{locator}, {count} worker{'s' * (count != 1)}")
             found.append(_fuzzed(locator, workers=count, seconds=seconds, seed=seed))
+    if len(targets) > len(TARGETS):
+        found += [
+            _together([rate for rate in found if rate.workers == count and rate.what.startswith(builtin.PREFIX)]) for count in workers
+        ]
     tell(PROPERTY)
     found.append(_properties(seconds=seconds))
     return {
@@ -87,6 +97,13 @@ def _fuzzed(locator: str, *, workers: int, seconds: float, seed: int) -> Rate:
     end, pairs = points[-1]
     early, fewer = next(point for point in points if point[0] >= end / 3)
     return Rate(locator, workers, round(end, 2), pairs, round(pairs / end, 1), round((pairs - fewer) / max(end - early, 1e-9), 1))
+
+
+def _together(rates: Sequence[Rate]) -> Rate:
+    """Return what fuzzing the targets one after another, each for the same time, comes to."""
+    seconds, pairs = sum(rate.seconds for rate in rates), sum(rate.pairs for rate in rates)
+    settled = sum(rate.settled for rate in rates) / len(rates)
+    return Rate(TOGETHER, rates[0].workers, round(seconds, 2), pairs, round(pairs / seconds, 1), round(settled, 1))
 
 
 def _properties(*, seconds: float) -> Rate:

@@ -136,6 +136,7 @@ FUZZ_EPILOG = """\
 Examples:
   samplerfuzz bench fuzz
   samplerfuzz bench fuzz --seconds 60 --workers 1 --workers 4
+  samplerfuzz bench fuzz --all --workers 2 --seconds 15
   samplerfuzz bench fuzz --json > fuzzing.json
 
 \b
@@ -150,19 +151,26 @@ the time out, in which kernels are compiled.
 @click.option(
     "--workers", multiple=True, type=click.IntRange(min=1), metavar="N", help="Processes; may be repeated [default: 1 and all cores]."
 )
+@click.option("--all", "every", is_flag=True, help="Every built-in sampler, and together, instead of the common chain.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, metavar="N", help="Seed of the cases.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rates as JSON.")
-def fuzz(seconds: float, workers: tuple[int, ...], seed: int, as_json: bool) -> None:
+def fuzz(seconds: float, workers: tuple[int, ...], every: bool, seed: int, as_json: bool) -> None:
     """Count the (row, configuration) pairs that are thrown and judged a second."""
     from rich.console import Console
     from rich.table import Table
 
-    from samplerfuzz.bench.fuzzing import rates
+    from samplerfuzz.bench.fuzzing import TARGETS, every_builtin, rates
     from samplerfuzz.bench.machine import describe
 
     console = Console(stderr=as_json)
     with console.status("") as status:
-        found = rates(workers=workers or sorted({1, describe().cores}), seconds=seconds, seed=seed, tell=status.update)
+        found = rates(
+            every_builtin() if every else TARGETS,
+            workers=workers or sorted({1, describe().cores}),
+            seconds=seconds,
+            seed=seed,
+            tell=status.update,
+        )
     if as_json:
         click.echo(json.dumps(found, indent=1, ensure_ascii=False))
         return
