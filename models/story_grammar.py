@@ -31,6 +31,10 @@ REASONS = (
     "it was getting dark,the way home was long,nobody had seen it before,the others were waiting,"
     "it belonged to a friend,there was no time to lose,winter was near,the wind had taken it away"
 ).split(",")
+# names put together from syllables: more of them than a text repeats, as in real text
+FIRST = "Al Bar Cor Dal El Fen Gar Hol Il Jor Kel Lin Mar Nor Ol Per Quin Ros Sel Tor Ul Ven Wil Yar".split()
+LAST = "a an bert da dric eth fa gard ia ick in la len lo mund na or ra ric sha ta tha vin wen".split()
+TOWNS = "bridge brook burg bury dale field ford gate haven hill holm land ley mere mouth port stead stone ton well wick wood worth".split()
 NUMBERS = "two three four five six seven eight nine ten twelve".split()
 
 
@@ -90,6 +94,7 @@ class Story:
                 one = Character(name=f"the {animal}", subject="it", object="it", owner="its", introduction=f"{article} {trait} {animal}")
             else:
                 name, noun = (self.pick(GIRLS), "girl") if kind == 0 else (self.pick(BOYS), "boy")
+                name = self.pick(FIRST) + self.pick(LAST) if self.chance(0.4) else name
                 words = ("she", "her", "her") if kind == 0 else ("he", "him", "his")
                 introduction = f"{article} {trait} {noun} named {name}"
                 one = Character(name=name, subject=words[0], object=words[1], owner=words[2], introduction=introduction)
@@ -105,6 +110,7 @@ class Story:
             f"On a {self.weather} {self.time}, {self.hero.introduction} came to the {self.place}.",
             f"There was once {self.hero.introduction}. {self.hero.pronoun} had a {self.thing}.",
             f"It was a {self.weather} {self.time} at the {self.place}. {self.hero.opening} was {self.pick(FEELINGS)}.",
+            f"In the town of {self.pick(FIRST)}{self.pick(TOWNS)}, {self.hero.introduction} lived in a house near the {self.place}.",
         ])  # fmt: skip
 
     def meeting(self) -> str:

@@ -77,9 +77,9 @@ def test_a_little_above_zero_emits_the_argmax(rows, temperature):
 def test_the_numbers_of_a_step(rows):
     hot, cold = (rows("tiny", PROMPT, "--temperature", t, "--max-new-tokens", "1", "--seed", "1")[0]["steps"][0] for t in ("1", "-0.5"))
     assert hot["log_max_min_ratio"] * 2 == pytest.approx(cold["log_max_min_ratio"], rel=1e-5)
-    assert (hot["argmin"], hot["argmax"], hot["kept"]) == (cold["argmin"], cold["argmax"], 768)
+    assert (hot["argmin"], hot["argmax"], hot["kept"]) == (cold["argmin"], cold["argmax"], 2048)
     uniform = rows("tiny", PROMPT, "--temperature", "inf", "--max-new-tokens", "1")[0]
-    assert uniform["steps"][0]["entropy"] == pytest.approx(math.log(768), rel=1e-5)
+    assert uniform["steps"][0]["entropy"] == pytest.approx(math.log(2048), rel=1e-5)
     assert uniform["parameters"]["temperature"] == "inf"
 
 

@@ -41,7 +41,7 @@ def test_info_of_a_path_tells_the_shape(run):
     status, out, _ = run("info", path)
     assert status == 0
     assert out.splitlines()[0].split(maxsplit=1) == ["path", path]
-    assert "768, tied output head" in out
+    assert "2,048, tied output head" in out
 
 
 def test_get_of_the_embedded_model_has_nothing_to_do(run):

@@ -141,7 +141,7 @@ def test_begin_end_and_special_ids(smollm, spm, tiny):
     assert (smollm.bos_id, smollm.eos_ids, smollm.adds_bos) == (1, (2,), False)
     assert (spm.bos_id, spm.eos_ids, spm.adds_bos) == (1, (2,), True)
     assert spm.encode("a")[0] == 1
-    assert (tiny.bos_id, tiny.eos_ids, tiny.adds_bos, tiny.vocab_size) == (0, (0,), False, 768)
+    assert (tiny.bos_id, tiny.eos_ids, tiny.adds_bos, tiny.vocab_size) == (0, (0,), False, 2048)
     assert smollm.decode(smollm.encode("<|im_start|>hi<|im_end|>"), skip_special=True) == "hi"
 
 
@@ -231,5 +231,5 @@ def test_a_decoder_of_another_kind_is_refused(tmp_path):
 def test_impossible_text_and_ids_are_refused(tiny):
     with pytest.raises(ParameterError, match="lone surrogate"):
         tiny.encode("a\ud800")
-    with pytest.raises(ParameterError, match=r"token id 768: expected one in \[0, 768\)"):
-        tiny.decode([768])
+    with pytest.raises(ParameterError, match=r"token id 2048: expected one in \[0, 2048\)"):
+        tiny.decode([2048])
