@@ -1,4 +1,4 @@
-"""`samplerfuzz probe atlas MODEL`."""
+"""`samplerfuzz probe atlas | census MODEL`."""
 
 from __future__ import annotations
 
@@ -10,21 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from samplerfuzz.cli.census import census_command
+from samplerfuzz.cli.prompts import PROMPTS
 from samplerfuzz.core.errors import UsageError
 
 if TYPE_CHECKING:
     from samplerfuzz.probe.atlas import Atlas
-
-PROMPTS = (
-    "Temperature is a concept",
-    "Once there was a",
-    "The price is 42",
-    "def main():",
-    '"Where is',
-    "In the end",
-    "1, 2, 3, 4,",
-    "The capital of France is",
-)
 
 EPILOG = """\
 \b
@@ -33,6 +24,7 @@ Examples:
   samplerfuzz probe atlas smollm2-135m --prompt "Temperature is a concept" --temperature -0.001
   samplerfuzz probe atlas ./my-model.gguf --prompts prompts.txt --report-dir reports/mine
   samplerfuzz probe atlas tiny --json > atlas.json
+  samplerfuzz probe census tiny
 """
 
 ATLAS_EPILOG = (
@@ -46,7 +38,10 @@ Exit status: 0 every law of temperature holds, 1 one is broken, 2 usage error.
 
 @click.group(epilog=EPILOG)
 def command() -> None:
-    """Ask what a model does at the limits of temperature."""
+    """Ask what a model does at the limits of temperature, and which of its tokens it does not know."""
+
+
+command.add_command(census_command)
 
 
 @command.command("atlas", epilog=ATLAS_EPILOG)
