@@ -1,4 +1,4 @@
-"""`samplerfuzz probe atlas | census MODEL`."""
+"""`samplerfuzz probe atlas | census | replicate MODEL`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 
 from samplerfuzz.cli.census import census_command
 from samplerfuzz.cli.prompts import PROMPTS
+from samplerfuzz.cli.replicate import replicate_command
 from samplerfuzz.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ Examples:
   samplerfuzz probe atlas ./my-model.gguf --prompts prompts.txt --report-dir reports/mine
   samplerfuzz probe atlas tiny --json > atlas.json
   samplerfuzz probe census tiny
+  samplerfuzz probe replicate smollm2-135m
 """
 
 ATLAS_EPILOG = (
@@ -42,6 +44,7 @@ def command() -> None:
 
 
 command.add_command(census_command)
+command.add_command(replicate_command)
 
 
 @command.command("atlas", epilog=ATLAS_EPILOG)
