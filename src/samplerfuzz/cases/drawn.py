@@ -54,6 +54,13 @@ class DrawnGenerator:
         """Return a permutation of the integers below a number, or of a sequence."""
         return np.array(self._draw(st.permutations(range(of) if isinstance(of, int) else list(of))), np.int64)
 
+    def permuted(self, rows: np.ndarray, axis: int = -1) -> np.ndarray:
+        """Return `rows`, of shape [R, N], each row of it permuted by itself."""
+        if axis not in (-1, 1) or np.ndim(rows) != 2:
+            raise ValueError(f"the last axis of [R, N] can be permuted, not axis {axis} of {np.shape(rows)}")
+        orders = [self.permutation(rows.shape[1]) for _ in range(rows.shape[0])]
+        return np.array([row[order] for row, order in zip(rows, orders, strict=True)], rows.dtype).reshape(rows.shape)
+
     def _array(self, size: Any, one: Callable[[], Any]) -> Any:
         if size is None:
             return one()

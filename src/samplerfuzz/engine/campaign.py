@@ -148,7 +148,8 @@ class Campaign:
         probing = judging = 0.0
         while not self._is_over():
             before = time.monotonic()
-            if had and probing < judging * (1.0 if self.spec.draws else 0.5):
+            # where nothing is left to judge all the time is for probing
+            if had and (not self.judges or probing < judging * (1.0 if self.spec.draws else 0.5)):
                 probe = min(self.probes, key=lambda check: had[check.id] / weight[check.id])
                 self._probe(probe, rng)
                 took = time.monotonic() - before
