@@ -12,7 +12,8 @@ from samplerfuzz.probe import atlas as atlas_module
 from samplerfuzz.probe.atlas import BETAS, Atlas, row_of, softened
 from samplerfuzz.probe.exact import tempered
 from samplerfuzz.probe.laws import check_laws
-from samplerfuzz.report.probe_page import atlas_json, probe_page
+from samplerfuzz.report.probe.data import atlas_json
+from samplerfuzz.report.probe.page import probe_page
 
 LOGITS = np.array([2.0, 0.5, -1.0, -np.inf, 0.5, -3.0], np.float32)
 HOSTILE = {0: "<script>alert(1)</script>", 1: "‮abc", 2: "\x1b[31mred"}
@@ -99,7 +100,7 @@ def test_a_row_names_its_ends_and_what_filters_keep():
 def test_the_page_shows_every_token_escaped():
     atlas = Atlas(rows=[row_of([0], LOGITS)], texts={-0.001: [[0, 1]]})
     data = atlas_json(atlas, model="<b>", prompts=["<i>prompt</i>"], show=lambda i: HOSTILE.get(i, str(i)), text=lambda ids: HOSTILE[0])
-    page = probe_page(data, atlas, show=lambda i: HOSTILE.get(i, str(i)))
+    page = probe_page({"atlas": data})
     assert "<script>alert" not in page
     assert "<i>prompt" not in page
     assert "&lt;script&gt;alert" in page
@@ -117,7 +118,7 @@ def test_a_broken_law_is_said_and_fails(monkeypatch, tmp_path):
     )
     assert done.return_value == 1
     assert "BROKEN after prompt 0" in done.output
-    assert "a law of temperature is broken" in (tmp_path / "atlas.html").read_text("utf-8")
+    assert "a law of temperature is broken" in (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_the_tiny_model_keeps_the_laws_and_says_so(tmp_path):
@@ -131,7 +132,7 @@ def test_the_tiny_model_keeps_the_laws_and_says_so(tmp_path):
     assert row["entropy"][len(data["beta"]) // 2] == pytest.approx(max(row["entropy"]))
     assert all(row["kept"]["top-nσ 1"]["same_tokens"] for row in data["rows"])
     assert len(data["texts"]) == 2
-    assert "<svg" in (tmp_path / "atlas.html").read_text("utf-8")
+    assert "<svg" in (tmp_path / "report.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from samplerfuzz.cli.prompts import PROMPTS
+from samplerfuzz.cli.probing import PROMPTS, folder_of, opened, report_dir_option, written
 from samplerfuzz.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from samplerfuzz.llama.model import LlamaModel
     from samplerfuzz.llama.tokenizer import Tokenizer
-    from samplerfuzz.probe.census.census import Census
+    from samplerfuzz.probe.census.census import Census, Plan
 
 EPILOG = """\
 \b
 Examples:
   samplerfuzz probe census tiny
-  samplerfuzz probe census smollm2-135m --report-dir reports/census-smollm2-135m
+  samplerfuzz probe census smollm2-135m --report-dir reports/mine
   samplerfuzz probe census ./my-model --everyone
 
 \b
@@ -52,45 +52,52 @@ A run that was stopped, or killed, goes on when the same command is given again.
     help="Contexts over which least likely tokens are counted.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, metavar="N", help="Of controls and contexts.")
-@click.option("--report-dir", type=click.Path(path_type=Path), metavar="DIR", help="Where results go [default: reports/census-MODEL].")
-def census_command(model: str, share: float, controls: int, everyone: bool, contexts: int, seed: int, report_dir: Path | None) -> None:
+@report_dir_option
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON besides.")
+def census_command(
+    model: str, share: float, controls: int, everyone: bool, contexts: int, seed: int, report_dir: Path | None, as_json: bool
+) -> None:
     """Score every token of MODEL by its embedding, ask the suspicious ones and random others for themselves, and list those that
-    the model cannot say. Writes registry.json, census.json and answers.jsonl."""
+    the model cannot say. Writes registry.json, census.json, report.html and answers.jsonl."""
+    from samplerfuzz.probe.census.census import Plan
+
+    loaded, tokenizer, path = opened(model)
+    folder = folder_of(report_dir, model)
+    plan = Plan(share=share, controls=controls, everyone=everyone, contexts=contexts, seed=seed)
+    data, page = take_census(loaded, tokenizer, model, path, plan, folder)
+    if as_json:
+        click.echo(json.dumps(data, ensure_ascii=True, allow_nan=False))
+        return
+    print_census(data)
+    click.echo(f"registry: {folder / 'registry.json'}\nreport: {page}")
+
+
+def take_census(model: LlamaModel, tokenizer: Tokenizer, name: str, path: Path, plan: Plan, folder: Path) -> tuple[dict[str, Any], Path]:
+    """Take the census, or go on with the one in `folder`; return its data and the page."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from samplerfuzz.llama.load import load_model
-    from samplerfuzz.llama.load_tokenizer import load_tokenizer
-    from samplerfuzz.llama.models import DEFAULT, find, resolve
-    from samplerfuzz.probe.census.census import Plan, census
+    from samplerfuzz.llama.models import DEFAULT, find
+    from samplerfuzz.probe.census.census import census
+    from samplerfuzz.report.probe.data import census_json
 
-    path = resolve(model)
-    folder = report_dir or Path("reports") / f"census-{re.sub(r'[^A-Za-z0-9._-]+', '-', Path(model).name)}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--report-dir {folder}: cannot be written ({error.strerror}); name another directory") from error
-    tokenizer = load_tokenizer(path)
-    loaded, _ = load_model(path)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=None)
         found = census(
-            loaded, tokenizer, PROMPTS,
-            plan=Plan(share=share, controls=controls, everyone=everyone, contexts=contexts, seed=seed),
-            file=folder / "answers.jsonl",
+            model, tokenizer, PROMPTS[:8], plan=plan, file=folder / "answers.jsonl",
             tell=lambda stage, done, of: progress.update(task, description=stage, completed=done, total=of),
         )  # fmt: skip
     try:
-        _write(folder, found, model, path, tokenizer)
+        _write_registry(folder, found, name, path, tokenizer)
     except OSError as error:
         raise UsageError(f"--report-dir {folder}: cannot be written ({error.strerror})") from error
-    _print(found, tokenizer, folder)
-    if path == find(DEFAULT).path:
-        _print_truth(found)
+    truth = _truth(found) if path == find(DEFAULT).path else None
+    data = census_json(found, model=name, show=tokenizer.token_text, truth=truth)
+    return data, written(folder, data)
 
 
-def _write(folder: Path, found: Census, model: str, path: Path, tokenizer: Tokenizer) -> None:
+def _write_registry(folder: Path, found: Census, model: str, path: Path, tokenizer: Tokenizer) -> None:
     from samplerfuzz.probe.census.registry import AnomalousTokens
     from samplerfuzz.probe.census.verification import THRESHOLD
 
@@ -105,30 +112,6 @@ def _write(folder: Path, found: Census, model: str, path: Path, tokenizer: Token
         texts={int(i): tokenizer.token_text(int(i)) for i in found.anomalous},
     )
     (folder / "registry.json").write_text(json.dumps(registry.to_json(), indent=1) + "\n", encoding="utf-8")
-    (folder / "census.json").write_text(json.dumps(_data(found, model), indent=1) + "\n", encoding="utf-8")
-
-
-def _data(found: Census, model: str) -> dict[str, Any]:
-    import numpy as np
-
-    from samplerfuzz.report.text import json_ready
-
-    kinds, counts = np.unique(found.category, return_counts=True)
-    data: dict[str, Any] = json_ready({
-        "model": model,
-        "vocabulary": len(found.category),
-        "categories": dict(zip(kinds.tolist(), counts.tolist(), strict=True)),
-        "unused": {"ids": found.unused, "why": found.why},
-        "contexts": found.contexts.count,
-        "least_likely": {int(i): int(found.contexts.argmin[i]) for i in np.argsort(-found.contexts.argmin)[:50] if found.contexts.argmin[i]},
-        "asked": len(found.asked.ids),
-        "controls": len(found.controls),
-        "controls_verified": int((found.asked.most[np.isin(found.asked.ids, found.controls)] < 0.01).sum()),
-        "repeats": found.repeats,
-        "anomalous": len(found.anomalous),
-        "scores": [{**vars(score), "precision": score.precision} for score in found.scores],
-    })  # fmt: skip
-    return data
 
 
 def _sha256(files: list[Path]) -> str:
@@ -140,47 +123,50 @@ def _sha256(files: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def _print(found: Census, tokenizer: Tokenizer, folder: Path) -> None:
+def _truth(found: Census) -> list[dict[str, Any]]:
+    """Return the AUC of each indicator against what the training of the embedded model met."""
+    from samplerfuzz.llama.truth import embedded_truth
+    from samplerfuzz.probe.census.indicators import auc
+
+    truth = embedded_truth()
+    others = [i for i in range(len(truth.counts)) if i not in set(found.unused.tolist())]  # the indicators are measured from those
+    met = ~truth.never[others]
+    return [
+        {"indicator": name, "never": auc(values[others], ~met), "rare": auc(values[others][met], truth.rare[others][met])}
+        for name, values in found.indicators.items()
+    ]
+
+
+def print_census(data: dict[str, Any]) -> None:
+    """Print a census to the terminal."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from samplerfuzz.report.text import number
 
     console = Console()
     table = Table(
         "indicator", "AUC, controls", "asked", "verified", "precision (95 %)", "recall", title="who is told apart", title_justify="left"
     )
-    for score in found.scores:
+    for score in data["scores"]:
         table.add_row(
-            score.indicator, f"{score.auc:.3f}", f"{score.candidates:,}", f"{score.verified:,}",
-            f"{score.precision:.3f} ({score.low:.3f} to {score.high:.3f})", f"{score.recall:.3f}",
+            score["indicator"], number(score["auc"]), f"{score['candidates']:,}", f"{score['verified']:,}",
+            f"{number(score['precision'])} ({score['low']:.3f} to {score['high']:.3f})", number(score["recall"]),
         )  # fmt: skip
     console.print(table)
-    if not found.repeats:
+    if data["truth"]:
+        against = Table("indicator", "AUC, never trained", "AUC, 1 to 10 times against more")
+        against.title, against.title_justify = "against what the training met", "left"
+        for row in data["truth"]:
+            against.add_row(row["indicator"], f"{row['never']:.4f}", f"{row['rare']:.4f}")
+        console.print(against)
+    if not data["repeats"]:
         console.print(
             "the model does not repeat what it is shown, not even most tokens drawn at random: that it cannot say a token means nothing, and "
             "the registry stays empty",
             highlight=False,
         )
         return
-    worst = [tokenizer.token_text(int(i)) for i in found.anomalous[:20]]
-    console.print(f"{len(found.anomalous):,} of {len(found.asked.ids):,} tokens asked cannot be said; the worst:", highlight=False)
-    console.print(Text(", ".join(map(repr, worst)) or "none"))
-    console.print(f"registry: {folder / 'registry.json'}", highlight=False)
-
-
-def _print_truth(found: Census) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from samplerfuzz.llama.truth import embedded_truth
-    from samplerfuzz.probe.census.indicators import auc
-
-    truth = embedded_truth()
-    table = Table(
-        "indicator", "AUC, never trained", "AUC, 1 to 10 times against more", title="against what the training met", title_justify="left"
-    )
-    others = [i for i in range(len(truth.counts)) if i not in set(found.unused.tolist())]  # the indicators are measured from those
-    for name, values in found.indicators.items():
-        of, met = values[others], ~truth.never[others]
-        table.add_row(name, f"{auc(of, ~met):.4f}", f"{auc(of[met], truth.rare[others][met]):.4f}")
-    Console().print(table)
+    console.print(f"{data['anomalous']:,} of {data['asked']:,} tokens asked cannot be said; the worst:", highlight=False)
+    console.print(Text(", ".join(repr(token["text"]) for token in data["worst"][:20]) or "none"))

@@ -28,8 +28,6 @@ FILTERS: dict[str, tuple[str, float]] = {
     "min-p 0.1": ("min_p", 0.1),
     "top-k 50": ("top_k", 50.0),
 }
-# marked on every plot: what engines call greedy, as trained, uniform, inverted, anti-greedy
-MARKED = {"greedy": np.inf, "T = 1": 1.0, "T = ±∞": 0.0, "T = −1": -1.0, "T → 0⁻": -np.inf}
 _SHOWN, _PROMPTS = 8, 8
 
 

@@ -126,6 +126,7 @@ def test_an_indicator_is_held_against_the_answers():
     assert (round(got.low, 4), round(got.high, 4)) == (0.0945, 0.9055)
 
 
+@pytest.mark.xdist_group("probe")
 def test_the_embedded_model_is_told_apart_by_its_combined_score():
     path = find("tiny").path
     tokenizer = load_tokenizer(path)
@@ -177,6 +178,7 @@ def test_a_malformed_registry_is_a_clear_error(tmp_path, text, words):
         load_registry(tmp_path / "registry.json")
 
 
+@pytest.mark.xdist_group("probe")
 def test_the_command_writes_what_it_found_and_goes_on(tmp_path):
     arguments = ["probe", "census", "tiny", "--share", "0.002", "--controls", "20", "--contexts", "16", "--report-dir", str(tmp_path)]
     for _ in range(2):

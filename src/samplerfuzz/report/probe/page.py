@@ -1,0 +1,101 @@
+"""The page of a probe: of every section whose data lie in its folder. Every token is shown escaped: a model may have any text in its vocabulary."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+import samplerfuzz
+from samplerfuzz.core.errors import UsageError
+from samplerfuzz.report.probe.plots import INSTALL, MARKED, plots
+from samplerfuzz.report.text import number
+
+SECTIONS = ("atlas", "census", "replication")
+PAGE = "report.html"
+_SHOWN = 24
+
+
+def write_section(folder: Path, data: dict[str, Any]) -> Path:
+    """Write one section's data into the folder, and the page of all sections there are of the same model; return the page.
+
+    Raises:
+      OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / f"{data['section']}.json", json.dumps(data, ensure_ascii=True, allow_nan=False, indent=1) + "\n")
+    found = {name: section for name, section in read_sections(folder).items() if section["model"] == data["model"]}
+    _replace(folder / PAGE, probe_page(found))
+    return folder / PAGE
+
+
+def read_sections(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return name -> data of each section that lies in the folder.
+
+    Raises:
+      UsageError: a file that is no section of a probe.
+    """
+    found = {}
+    for name in SECTIONS:
+        file = folder / f"{name}.json"
+        if not file.exists():
+            continue
+        try:
+            data = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{file}: expected what `samplerfuzz probe` writes ({error}); remove it, or name another directory") from error
+        if not isinstance(data, dict) or data.get("section") != name:
+            raise UsageError(f"{file}: expected the section {name!r} of a probe; remove it, or name another directory")
+        found[name] = data
+    return found
+
+
+def probe_page(sections: dict[str, dict[str, Any]]) -> str:
+    """Return the page of some sections' data, all of one model."""
+    atlas = sections.get("atlas")
+    return _template().render(
+        model=next(iter(sections.values()))["model"],
+        sections={name: sections.get(name) for name in SECTIONS},
+        version=samplerfuzz.__version__,
+        plots={name: plots(data) for name, data in sections.items()},
+        install=INSTALL,
+        number=number,
+        shown=_SHOWN,
+        **(_atlas(atlas) if atlas else {"broken": []}),
+    )
+
+
+def _atlas(data: dict[str, Any]) -> dict[str, Any]:
+    least = Counter((row["bottom"][0]["text"], row["bottom"][0]["token"]) for row in data["rows"])
+    at = [[float(beta) for beta in data["beta"]].index(beta) for beta in MARKED.values()]
+    names = [law["law"] for law in data["rows"][0]["laws"]]
+    worst = {name: max(float(law["worst"]) for row in data["rows"] for law in row["laws"] if law["law"] == name) for name in names}
+    return {
+        "marked": list(MARKED),
+        "entropies": [[number(float(row["entropy"][index])) for index in at] for row in data["rows"]],
+        "least": [(text, token, count) for (text, token), count in least.most_common(_SHOWN)],
+        "laws": [(name, value, value <= 1) for name, value in worst.items()],
+        "broken": [name for name, value in worst.items() if not value <= 1],
+    }
+
+
+def _replace(file: Path, text: str) -> None:
+    written = file.with_suffix(file.suffix + ".part")
+    written.write_text(text, encoding="utf-8")
+    written.replace(file)
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("samplerfuzz.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("probe.html.j2")

@@ -1,0 +1,153 @@
+"""Plots of a probe, as SVG that a page holds inline. They take the page's colours, dark or light."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+INSTALL = "pip install 'samplerfuzz[plot]'"
+# what engines call greedy, as trained, uniform, inverted, anti-greedy
+MARKED = {"greedy": np.inf, "T = 1": 1.0, "T = ±∞": 0.0, "T = −1": -1.0, "T → 0⁻": -np.inf}
+Plot = Callable[[Any, dict[str, Any]], None]
+
+
+def can_draw() -> bool:
+    """Return whether matplotlib is there."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def plots(section: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return caption and SVG of every plot of a section's data; none where matplotlib is missing."""
+    return [(caption, _svg(draw, section)) for caption, draw in _PLOTS[section["section"]].items()] if can_draw() else []
+
+
+def compact(beta: np.ndarray) -> np.ndarray:
+    """Return where β is drawn, in [−1, 1]: 0 in the middle, ±1 halfway, ±∞ at the ends.
+
+    >>> compact(np.array([-np.inf, -1.0, 0.0, 1.0, np.inf])).tolist()
+    [-1.0, -0.5, 0.0, 0.5, 1.0]
+    """
+    return np.asarray(2 / np.pi * np.arctan(beta))
+
+
+def _entropy(axis: Any, atlas: dict[str, Any]) -> None:
+    for row in atlas["rows"]:
+        axis.plot(compact(_floats(atlas["beta"])), _floats(row["entropy"]), linewidth=1.2)
+    axis.set_ylabel("entropy (nats)")
+    _mark(axis)
+
+
+def _mean(axis: Any, atlas: dict[str, Any]) -> None:
+    for row in atlas["rows"]:
+        axis.plot(compact(_floats(atlas["beta"])), _floats(row["mean_logit"]), linewidth=1.2)
+    axis.set_ylabel("mean logit E[z]")
+    _mark(axis)
+
+
+def _count(axis: Any, atlas: dict[str, Any]) -> None:
+    for name in atlas["rows"][0]["kept"]:
+        counts = np.median([_floats(row["kept"][name]["count"]) for row in atlas["rows"]], axis=0)
+        axis.plot(atlas["temperatures"], counts, label=name, linewidth=1.4)
+    axis.set(xscale="log", yscale="log", xlabel="temperature", ylabel="tokens kept (median of the prompts)")
+    axis.legend(fontsize=8, framealpha=0)
+
+
+def _mass(axis: Any, atlas: dict[str, Any]) -> None:
+    for name in atlas["rows"][0]["kept"]:
+        masses = np.median([_floats(row["kept"][name]["mass"]) for row in atlas["rows"]], axis=0)
+        axis.plot(atlas["temperatures"], masses, label=name, linewidth=1.4)
+    axis.set(xscale="log", xlabel="temperature", ylabel="probability kept (median of the prompts)", ylim=(0, 1.02))
+    axis.legend(fontsize=8, framealpha=0)
+
+
+def _said(axis: Any, census: dict[str, Any]) -> None:
+    told = census["histogram"]
+    edges = _floats(told["log10_p"])
+    for name, label in (("controls", "drawn at random"), ("asked", "suspected by an indicator")):
+        counts = _floats(told[name])
+        axis.stairs(counts / max(counts.sum(), 1), edges, fill=True, alpha=0.45, label=label)
+    axis.axvline(np.log10(census["threshold"]), linewidth=1, linestyle="--", color="gray")
+    axis.set(xlabel="log₁₀ of the largest probability of saying the token once more", ylabel="share of the tokens asked")
+    axis.legend(fontsize=8, framealpha=0, loc="upper left")
+
+
+def _indicators(axis: Any, census: dict[str, Any]) -> None:
+    scores = [score for score in census["scores"] if isinstance(score["precision"], float)][::-1]
+    places = np.arange(len(scores))
+    precision = np.array([score["precision"] for score in scores])
+    low, high = (np.array([score[end] for score in scores]) for end in ("low", "high"))
+    axis.barh(places, precision, xerr=np.clip([precision - low, high - precision], 0, 1), height=0.6, alpha=0.7, ecolor="gray")
+    axis.set_yticks(places, [score["indicator"] for score in scores], fontsize=8)
+    base = census["controls_verified"] / max(census["controls"], 1)
+    axis.axvline(base, linewidth=1, linestyle="--", color="gray", label=f"tokens drawn at random: {base:.1%}")
+    axis.set(xlabel="share of its candidates that cannot be said (95 % interval)", xlim=(0, 1))
+    axis.legend(fontsize=8, framealpha=0, loc="lower right")
+
+
+def _claims(axis: Any, found: dict[str, Any]) -> None:
+    claims = [claim for claim in found["claims"] if isinstance(claim["estimate"], float)][::-1]
+    for place, claim in enumerate(claims):
+        axis.plot([claim["low"], claim["high"]], [place, place], linewidth=5, alpha=0.4, solid_capstyle="butt", color="tab:blue")
+        axis.plot(claim["estimate"], place, "o", color="tab:blue")
+        if isinstance(claim["controls"], float):
+            axis.plot(claim["controls"], place, "x", color="tab:orange")
+    axis.set_yticks(range(len(claims)), [f"{claim['text']}: {claim['verdict']}" for claim in claims], fontsize=7.5)
+    axis.axvline(0.5, linewidth=1, linestyle="--", color="gray")
+    axis.set(xlabel="printed tokens with 95 % interval; × their controls", xlim=(-0.02, 1.02), ylim=(-0.6, len(claims) - 0.4))
+
+
+_PLOTS: dict[str, dict[str, Plot]] = {
+    "atlas": {
+        "Entropy of the next token against inverse temperature, one line a prompt": _entropy,
+        "Mean logit of the next token: it never falls as β grows": _mean,
+        "Tokens that each filter keeps: top-nσ keeps the same ones at every temperature": _count,
+        "Probability that each filter keeps": _mass,
+    },
+    "census": {
+        "Can the model say a token that it has just been shown? Left of the line it cannot": _said,
+        "Of the tokens that an indicator suspects, how many cannot be said": _indicators,
+    },
+    "replication": {"What was claimed of the tokens that are printed at T = −0.001": _claims},
+}
+
+
+def _floats(values: list[Any]) -> np.ndarray:
+    return np.array([float(value) for value in values])
+
+
+def _mark(axis: Any) -> None:
+    places = compact(np.array(list(MARKED.values())))
+    axis.set_xticks(places, list(MARKED), fontsize=8)
+    for place in places:
+        axis.axvline(place, linewidth=0.6, alpha=0.35, color="gray")
+    axis.set_xlabel("β = 1/T, from −∞ to ∞ (arctan scale)")
+
+
+def _svg(draw: Plot, section: dict[str, Any]) -> str:
+    with _figure() as (figure, axis):
+        draw(axis, section)
+        axis.grid(visible=True, alpha=0.2)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
+    svg = text.getvalue()
+    return svg[svg.index("<svg") :].replace("#000000", "currentColor")
+
+
+@contextmanager
+def _figure() -> Iterator[tuple[Any, Any]]:
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "samplerfuzz"  # the same data give the same page
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
+    try:
+        yield figure, axis
+    finally:
+        plt.close(figure)
