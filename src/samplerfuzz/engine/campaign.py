@@ -145,11 +145,12 @@ class Campaign:
         # turns are by time: a cheap probe comes often, and what counts frequencies or follows steps gets the most of it
         had = {check.id: 0.0 for check in self.probes}
         weight = {check.id: 3.0 if check.kind in ("draws", "uniforms", "state") else 1.0 for check in self.probes}
+        # where no check judges single rows, rows are run only to see what is answered
+        share = 20.0 if not self.judges else 1.0 if self.spec.draws else 0.5
         probing = judging = 0.0
         while not self._is_over():
             before = time.monotonic()
-            # where nothing is left to judge all the time is for probing
-            if had and (not self.judges or probing < judging * (1.0 if self.spec.draws else 0.5)):
+            if had and probing < judging * share:
                 probe = min(self.probes, key=lambda check: had[check.id] / weight[check.id])
                 self._probe(probe, rng)
                 took = time.monotonic() - before
