@@ -40,10 +40,12 @@ WHOLE = "whole"
 class ModelOrExperiment(click.Group):
     """A group that takes its first word for a model where it names no experiment."""
 
+    default = WHOLE
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the name of the whole before a model."""
         if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
-            args = [WHOLE, *args]
+            args = [self.default, *args]
         return super().parse_args(ctx, args)
 
 

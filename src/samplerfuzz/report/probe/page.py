@@ -56,17 +56,25 @@ def read_sections(folder: Path) -> dict[str, dict[str, Any]]:
 
 def probe_page(sections: dict[str, dict[str, Any]]) -> str:
     """Return the page of some sections' data, all of one model."""
-    atlas = sections.get("atlas")
     return _template().render(
         model=next(iter(sections.values()))["model"],
         sections={name: sections.get(name) for name in SECTIONS},
         version=samplerfuzz.__version__,
-        plots={name: plots(data) for name, data in sections.items()},
         install=INSTALL,
         number=number,
         shown=_SHOWN,
-        **(_atlas(atlas) if atlas else {"broken": []}),
+        **probe_parts(sections),
     )
+
+
+def probe_parts(sections: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return what the templates of the sections need besides their data."""
+    atlas = sections.get("atlas")
+    return {
+        "short": _short,
+        "plots": {name: plots(data) for name, data in sections.items()},
+        **(_atlas(atlas) if atlas else {"broken": [], "least": []}),
+    }
 
 
 def _atlas(data: dict[str, Any]) -> dict[str, Any]:
@@ -81,6 +89,10 @@ def _atlas(data: dict[str, Any]) -> dict[str, Any]:
         "laws": [(name, value, value <= 1) for name, value in worst.items()],
         "broken": [name for name, value in worst.items() if not value <= 1],
     }
+
+
+def _short(value: Any) -> str:
+    return f"{float(value):.3g}"
 
 
 def _replace(file: Path, text: str) -> None:

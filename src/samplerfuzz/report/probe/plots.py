@@ -23,7 +23,20 @@ def can_draw() -> bool:
 
 def plots(section: dict[str, Any]) -> list[tuple[str, str]]:
     """Return caption and SVG of every plot of a section's data; none where matplotlib is missing."""
-    return [(caption, _svg(draw, section)) for caption, draw in _PLOTS[section["section"]].items()] if can_draw() else []
+    return [(caption, svg(draw, section)) for caption, draw in _PLOTS[section["section"]].items()] if can_draw() else []
+
+
+def svg(draw: Callable[[Any, Any], None], data: Any) -> str:
+    """Return what `draw(axis, data)` draws, as SVG to be put into a page; "" where matplotlib is missing."""
+    if not can_draw():
+        return ""
+    with _figure() as (figure, axis):
+        draw(axis, data)
+        axis.grid(visible=True, alpha=0.2)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
+    drawn = text.getvalue()
+    return drawn[drawn.index("<svg") :].replace("#000000", "currentColor")
 
 
 def compact(beta: np.ndarray) -> np.ndarray:
@@ -98,7 +111,7 @@ def _claims(axis: Any, found: dict[str, Any]) -> None:
             axis.plot(claim["controls"], place, "x", color="tab:orange")
     axis.set_yticks(range(len(claims)), [f"{claim['text']}: {claim['verdict']}" for claim in claims], fontsize=7.5)
     axis.axvline(0.5, linewidth=1, linestyle="--", color="gray")
-    axis.set(xlabel="printed tokens with 95 % interval; × their controls", xlim=(-0.02, 1.02), ylim=(-0.6, len(claims) - 0.4))
+    axis.set(xlabel="printed tokens (95 %); × their controls", xlim=(-0.02, 1.02), ylim=(-0.6, len(claims) - 0.4))
 
 
 _PLOTS: dict[str, dict[str, Plot]] = {
@@ -126,16 +139,6 @@ def _mark(axis: Any) -> None:
     for place in places:
         axis.axvline(place, linewidth=0.6, alpha=0.35, color="gray")
     axis.set_xlabel("β = 1/T, from −∞ to ∞ (arctan scale)")
-
-
-def _svg(draw: Plot, section: dict[str, Any]) -> str:
-    with _figure() as (figure, axis):
-        draw(axis, section)
-        axis.grid(visible=True, alpha=0.2)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
-    svg = text.getvalue()
-    return svg[svg.index("<svg") :].replace("#000000", "currentColor")
 
 
 @contextmanager
