@@ -169,9 +169,9 @@ class Server(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serving(fault=""):
-    """Serve on a free port and give the URL."""
-    server = Server(("127.0.0.1", 0), Handler)
+def serving(fault="", port=0):
+    """Serve on a port, a free one where none is named, and give the URL."""
+    server = Server(("127.0.0.1", port), Handler)
     server.fault = fault
     url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=lambda: run(server), daemon=True)

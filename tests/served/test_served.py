@@ -36,6 +36,12 @@ def fuzz(url, directory, *arguments):
     return done.exit_code, json.loads((directory / "report.json").read_text())
 
 
+def replayed(directory, *arguments):
+    """Return the id and the status of every finding of a run that is run again."""
+    done = CliRunner().invoke(group, ["replay", str(directory), "--json", *arguments])
+    return {item["id"]: item["status"] for item in json.loads(done.stdout)["replays"]}
+
+
 def test_a_correct_server_is_not_accused(tmp_path):
     with serving() as url:
         status, report = fuzz(url, tmp_path / "run", "--max-cases", "1500", "--workers", "2")
@@ -61,10 +67,20 @@ def test_a_planted_fault_is_found_and_its_reproducer_shows_it(fault, tmp_path):
             with serving() as right:
                 shown = subprocess.run([sys.executable, "-S", program, right], capture_output=True, text=True, timeout=100)
             assert shown.returncode == 0, shown.stdout + shown.stderr
+            again = replayed(tmp_path / "run", *limit)
+            assert again[found[0]["id"]] == "FAILED", again
     shown = subprocess.run([sys.executable, "-S", program], capture_output=True, text=True, timeout=100)
     assert shown.returncode == 2, shown.stdout + shown.stderr
     for name in ("report.html", "junit.xml", "sarif.json"):
         assert FAULTS[fault] in (tmp_path / "run" / name).read_text()
+
+
+def test_a_repaired_server_is_said_to_be_and_one_that_is_not_there_too(tmp_path):
+    with serving("takes NaN") as url:
+        fuzz(url, tmp_path / "run", "--max-cases", "400")
+    assert set(replayed(tmp_path / "run").values()) == {"ERROR"}
+    with serving(port=int(url.rpartition(":")[2])):
+        assert set(replayed(tmp_path / "run").values()) == {"FIXED"}
 
 
 def test_a_finding_is_shrunk_to_the_settings_it_needs(tmp_path):

@@ -28,6 +28,7 @@ Examples:
   samplerfuzz replay reports/nightly                    every finding of a run, killed or not
   samplerfuzz replay reports/nightly/report.json --json
   samplerfuzz replay reports/nightly/cases/e574d97fd1.json
+  samplerfuzz replay reports/server                     of a server, which must run
 
 \b
 Exit status: 0 every finding is FIXED, 1 one or more FAILED, 2 none FAILED but one or
@@ -46,8 +47,9 @@ more gave an ERROR, or a usage error.
     help="A call of the target that takes longer is a hang.",
 )
 @python_option
+@click.option("--allow-network", is_flag=True, help="Send recorded requests to servers on other machines too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(what: str | None, call_timeout: float, python: str | None, as_json: bool) -> None:
+def command(what: str | None, call_timeout: float, python: str | None, allow_network: bool, as_json: bool) -> None:
     """Run recorded findings again, each on its exact case, on the target as it is now.
 
     FIXED: the claim holds on the case. FAILED: it is still broken, or the target gives no answer where it must. ERROR: it
@@ -58,10 +60,15 @@ def command(what: str | None, call_timeout: float, python: str | None, as_json: 
     from samplerfuzz.checks.registry import load_all
     from samplerfuzz.cli.fuzz import load_target
     from samplerfuzz.engine.replay import replay
+    from samplerfuzz.targets.http.client import Client
+    from samplerfuzz.targets.http.locators import checked_url
+
+    def reach(locator: str) -> Client:
+        return Client(checked_url(locator, allow_network=allow_network), seconds=call_timeout)
 
     source, findings = recorded(what)
     replays = []
-    for item in replay(findings, load_all(), lambda locator: load_target(locator, call_timeout, python)):
+    for item in replay(findings, load_all(), lambda locator: load_target(locator, call_timeout, python), reach):
         replays.append(item)
         if not as_json:
             _print(item)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from samplerfuzz.cases import Case
 from samplerfuzz.checks.finding import Finding, Violation
+from samplerfuzz.checks.http.shown import shown
 from samplerfuzz.checks.judgement import Judgement
 from samplerfuzz.checks.registry import Check
-from samplerfuzz.core.errors import SamplerFuzzError
+from samplerfuzz.core.errors import SamplerFuzzError, UsageError
 from samplerfuzz.engine.confirm import seen_again
+from samplerfuzz.engine.served import ALIVE, Sender
 from samplerfuzz.stats import ErrorBudget
+from samplerfuzz.targets.http.exchange import Request
 from samplerfuzz.targets.target import Target
 
+T = TypeVar("T")
 FIXED, FAILED, ERROR = "FIXED", "FAILED", "ERROR"
 
 
@@ -33,7 +38,12 @@ class Replay:
     message: str
 
 
-def replay(findings: Iterable[Finding], checks: Mapping[str, Check], load: Callable[[str], Target]) -> Iterator[Replay]:
+def replay(
+    findings: Iterable[Finding],
+    checks: Mapping[str, Check],
+    load: Callable[[str], Target],
+    reach: Callable[[str], Sender] = lambda locator: _unreached(locator),
+) -> Iterator[Replay]:
     """Run findings again, in order, and yield what became of each.
 
     Args:
@@ -41,23 +51,47 @@ def replay(findings: Iterable[Finding], checks: Mapping[str, Check], load: Calla
       checks: id -> check. A statistical one gets an error budget a finding: what was found once, at whatever threshold, is
         found again with the same draws.
       load: gives the target of a locator; a SamplerFuzzError of it is the ERROR of its findings.
+      reach: gives what sends requests to the server of a locator; likewise.
     """
     targets: dict[str, Target | SamplerFuzzError] = {}
+    servers: dict[str, Sender | SamplerFuzzError] = {}
     for finding in findings:
-        if finding.target not in targets:
-            targets[finding.target] = _loaded(finding.target, load)
-        target = targets[finding.target]
-        if isinstance(target, SamplerFuzzError):
-            yield Replay(finding=finding, status=ERROR, message=str(target))
+        if finding.violation.protocol == "http":
+            server = _opened(finding.target, servers, reach)
+            told = server if isinstance(server, SamplerFuzzError) else _asked_again(finding, server)
         else:
-            yield _replayed(finding, target, checks)
+            target = _opened(finding.target, targets, load)
+            told = target if isinstance(target, SamplerFuzzError) else _replayed(finding, target, checks)
+        yield told if isinstance(told, Replay) else Replay(finding=finding, status=ERROR, message=str(told))
 
 
-def _loaded(locator: str, load: Callable[[str], Target]) -> Target | SamplerFuzzError:
-    try:
-        return load(locator)
-    except SamplerFuzzError as error:
-        return error
+def _unreached(locator: str) -> Sender:
+    raise UsageError(f"{locator} is a server; `samplerfuzz replay` sends it the recorded requests again")
+
+
+def _opened(locator: str, known: dict[str, T | SamplerFuzzError], open_: Callable[[str], T]) -> T | SamplerFuzzError:
+    if locator not in known:
+        try:
+            known[locator] = open_(locator)
+        except SamplerFuzzError as error:
+            known[locator] = error
+    return known[locator]
+
+
+def _asked_again(finding: Finding, server: Sender) -> Replay:
+    """Send a server the recorded requests again."""
+    observed = finding.violation.observed
+    if server.send(ALIVE).kind == "gone":
+        return Replay(finding=finding, status=ERROR, message=f"nothing listens at {finding.target}; start the server first")
+    replies = [server.send(Request(path=request["path"], body=request["body"])) for request in observed["requests"]]
+    # alone, the name of a number that is not finite is still its name
+    constants = {name: float(v) if v in ("nan", "inf", "-inf") else v for name, v in observed["constants"].items()}
+    seen = shown(observed["shows"], [{"kind": r.kind, "status": r.status, "text": r.text} for r in replies], constants)
+    if not seen and replies[-1].kind == "gone":
+        seen = "nothing listens any more"
+    if seen:
+        return Replay(finding=finding, status=FAILED, message=f"{finding.violation.title}: {seen}")
+    return Replay(finding=finding, status=FIXED, message=f"was: {finding.violation.title}")
 
 
 def _replayed(finding: Finding, target: Target, checks: Mapping[str, Check]) -> Replay:

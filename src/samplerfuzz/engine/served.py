@@ -20,7 +20,7 @@ from samplerfuzz.engine.events import Checkpoint, FindingFound, Listener, Progre
 from samplerfuzz.targets.http.exchange import Reply, Request
 from samplerfuzz.targets.target import TargetSpec
 
-_ALIVE = Request(path="/v1/models")
+ALIVE = Request(path="/v1/models")
 _OUTCOMES = {"hang": "hang", "gone": "crash", "dropped": "crash", "failed": "raised", "refusal": "raised"}
 _UNSTUCK = 3  # times the time limit that a server has to answer an ordinary request again
 _SLOW = 0.25  # of the time limit: an ordinary request that takes longer says that the server is slow, and not that it hangs
@@ -160,7 +160,7 @@ class ServedCampaign:
         """Whether anything answers: a process that is writing down how it crashed accepts connections still."""
         until = time.monotonic() + _UNSTUCK * self.sender.seconds
         while time.monotonic() < until:
-            kind = self.sender.send(_ALIVE).kind
+            kind = self.sender.send(ALIVE).kind
             if kind in ("answered", "gone"):
                 return kind == "answered"
         return False
@@ -174,7 +174,7 @@ class ServedCampaign:
         requests = [request for other in beside for request in other.requests]
         title = f"{trial.what} ends the server" if len(beside) == 1 else f"one of {len(beside)} requests ends the server"
         suspicion = Suspicion(check="process_survives", kind="gone", title=title, about=trial.about)
-        self._announce(trial, suspicion, "nothing listens any more", [*requests, _ALIVE])
+        self._announce(trial, suspicion, "nothing listens any more", [*requests, ALIVE])
 
     def _suspect(self, trial: Trial, suspicion: Suspicion, seen: str) -> None:
         known = self._known(trial, suspicion)
