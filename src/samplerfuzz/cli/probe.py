@@ -1,4 +1,4 @@
-"""`samplerfuzz probe atlas | census | replicate MODEL`."""
+"""`samplerfuzz probe atlas | batch | census | replicate MODEL`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from samplerfuzz.cli.batch import batch_command
 from samplerfuzz.cli.census import census_command
-from samplerfuzz.cli.prompts import PROMPTS
+from samplerfuzz.cli.prompts import PROMPTS, read_prompts
 from samplerfuzz.cli.replicate import replicate_command
 from samplerfuzz.core.errors import UsageError
 
@@ -27,6 +28,7 @@ Examples:
   samplerfuzz probe atlas tiny --json > atlas.json
   samplerfuzz probe census tiny
   samplerfuzz probe replicate smollm2-135m
+  samplerfuzz probe batch tiny --prompts prompts.txt --temperature -1
 """
 
 ATLAS_EPILOG = (
@@ -43,6 +45,7 @@ def command() -> None:
     """Ask what a model does at the limits of temperature, and which of its tokens it does not know."""
 
 
+command.add_command(batch_command)
 command.add_command(census_command)
 command.add_command(replicate_command)
 
@@ -123,13 +126,7 @@ def _prompts(given: tuple[str, ...], file: Path | None) -> list[str]:
         return list(given or PROMPTS)
     if given:
         raise UsageError("expected --prompt or --prompts, not both")
-    try:
-        lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--prompts {file}: expected UTF-8 text, one prompt a line: {error}") from error
-    if not lines:
-        raise UsageError(f"--prompts {file}: expected one prompt a line, found no line with text")
-    return lines
+    return read_prompts(file)
 
 
 def _print(found: Atlas, data: dict[str, Any], folder: Path) -> None:
