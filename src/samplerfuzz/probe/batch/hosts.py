@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import socket
-import time
 from collections.abc import Iterable
 
 import jax
 import numpy as np
 
 from samplerfuzz.core.errors import UsageError
+from samplerfuzz.probe.batch.meeting import address_of, meet
 
-_BETWEEN_TRIES, _LEAVING = 0.2, 30
+_LEAVING = 30
 
 
 def join(coordinator: str, num_processes: int, process_id: int, *, timeout: int) -> None:
@@ -20,24 +19,11 @@ def join(coordinator: str, num_processes: int, process_id: int, *, timeout: int)
     Raises:
       UsageError: no HOST:PORT, an id outside [0, N), nobody there within `timeout` seconds.
     """
-    host, _, port = coordinator.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 2**16:
-        raise UsageError(f"--coordinator {coordinator}: expected HOST:PORT")
+    address_of(coordinator)
     if not 0 <= process_id < num_processes:
         raise UsageError(f"--process-id {process_id}: expected one of 0 to {num_processes - 1}, with --num-processes {num_processes}")
-    begun = time.monotonic()
-    if process_id == 0:
-        _check_free(coordinator, int(port))
-    else:
-        _await_listener(coordinator, host.strip("[]"), int(port), timeout)  # JAX would end the process instead of saying so
-    left = max(1, round(timeout - (time.monotonic() - begun)))
-    try:
-        jax.distributed.initialize(coordinator, num_processes, process_id, initialization_timeout=left, shutdown_timeout_seconds=_LEAVING)
-    except RuntimeError as error:
-        raise UsageError(
-            f"--coordinator {coordinator}: the {num_processes} processes did not all come within {timeout} s; start each with its own "
-            f"--process-id, or give more time with --connect-timeout ({_first_line(error)})"
-        ) from error
+    meet(coordinator, num_processes, process_id, timeout=timeout)
+    jax.distributed.initialize(coordinator, num_processes, process_id, initialization_timeout=timeout, shutdown_timeout_seconds=_LEAVING)
 
 
 def join_found(*, timeout: int) -> None:
@@ -53,32 +39,6 @@ def join_found(*, timeout: int) -> None:
             f"--distributed auto: JAX found no cluster that it can join ({_first_line(error)}); say it with --coordinator HOST:PORT "
             "--num-processes N --process-id I"
         ) from error
-
-
-def _check_free(coordinator: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("", port))
-        except OSError as error:
-            raise UsageError(
-                f"--coordinator {coordinator}: process 0 cannot listen at port {port} ({error.strerror}); choose another"
-            ) from error
-
-
-def _await_listener(coordinator: str, host: str, port: int, timeout: int) -> None:
-    end = time.monotonic() + timeout
-    while True:
-        try:
-            socket.create_connection((host, port), timeout=max(0.1, end - time.monotonic())).close()
-            return
-        except OSError as error:
-            if time.monotonic() + _BETWEEN_TRIES >= end:
-                raise UsageError(
-                    f"--coordinator {coordinator}: cannot be reached within {timeout} s ({error.strerror or error}); start process 0 there, "
-                    "or give more time with --connect-timeout"
-                ) from error
-            time.sleep(_BETWEEN_TRIES)
 
 
 def is_coordinator() -> bool:

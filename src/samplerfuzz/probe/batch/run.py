@@ -99,7 +99,7 @@ class Stacked:
         numbers = np.concatenate([self._filled(int(block if block != _PADDING else blocks[0])) for block in blocks])
         prompt, configuration, seed = self._plan.places(numbers)
         ids, lengths = self._ids[prompt], self._lengths[prompt]
-        chain = jax.tree.map(lambda leaf: np.asarray(leaf)[configuration], self._chain)
+        chain = jax.tree.map(lambda leaf: np.broadcast_to(leaf, len(self._plan.configurations))[configuration], self._chain)
         rows = Rows(
             ids=ids,
             lengths=lengths,
