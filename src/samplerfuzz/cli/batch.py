@@ -86,7 +86,7 @@ def batch_command(
     if merge_only:
         _print(_merged(folder), folder)
         return
-    prompts = _prompts(file)
+    prompts, configurations = _prompts(file), _configurations(config, temperatures)
     _join(coordinator, num_processes, process_id, distributed, connect_timeout)
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -94,7 +94,7 @@ def batch_command(
     from samplerfuzz.probe.batch import hosts
 
     plan, run = _prepared(
-        model, prompts, _configurations(config, temperatures), list(range(first_seed, first_seed + seeds)), max_new_tokens,
+        model, prompts, configurations, list(range(first_seed, first_seed + seeds)), max_new_tokens,
         block=batch_size, model_axis=model_axis, dtype=dtype, has_steps=steps,
     )  # fmt: skip
     make_directory(folder)

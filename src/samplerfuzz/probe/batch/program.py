@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -51,6 +51,7 @@ class Answer(NamedTuple):
     steps: Step  # each [B, N]
 
 
+@cache
 def compiled(mesh: Mesh, *, room: int, capacity: int) -> Callable[..., Answer]:
     """Return the function `(model, rows, ends, until) -> Answer`, which compiles once for all rows of one shape.
 

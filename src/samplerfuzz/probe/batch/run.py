@@ -21,7 +21,7 @@ from samplerfuzz.probe.batch.plan import Plan, check_same
 from samplerfuzz.probe.batch.program import Answer, Rows, Step, compiled
 from samplerfuzz.probe.batch.results import row_line
 from samplerfuzz.probe.batch.sharding import DATA, ROWS, on_mesh
-from samplerfuzz.probe.batch.shards import PLAN, finished, recorded_plan, write_shard, write_whole
+from samplerfuzz.probe.batch.shards import PLAN, finished, recorded_plan, remove_unfinished, write_shard, write_whole
 from samplerfuzz.samplers.given import chain_of
 
 _PADDING = -1
@@ -47,6 +47,7 @@ def run(
         check_same(plan, recorded, str(folder))
     elif hosts.is_coordinator():
         write_whole(folder / PLAN, [json.dumps(plan.to_json(), indent=1, allow_nan=False)])
+    remove_unfinished(folder, jax.process_index())
     done = hosts.known_to_any(finished(folder, plan.sha256), plan.blocks)
     todo = np.flatnonzero(~done)
     stacked = Stacked(plan, mesh)

@@ -52,6 +52,12 @@ def write_whole(path: Path, lines: Iterable[str]) -> Path:
     return path
 
 
+def remove_unfinished(folder: Path, process: int) -> None:
+    """Remove what a killed run of this process was writing."""
+    for path in folder.glob(f".shard-{process:04d}-*"):
+        path.unlink(missing_ok=True)
+
+
 def finished(folder: Path, sha256: str) -> dict[int, Path]:
     """Return block -> the shard that holds it.
 
