@@ -138,7 +138,7 @@ def test_weights_are_cut_where_the_devices_divide_them():
     assert cut == {
         "embedding": ("model",), "head": ("model",), "gate": (None, "model"), "up": (None, "model"), "down": (None, None, "model"),
     }  # fmt: skip
-    assert weight_specs(config, 2)["query"] == (None, "model")
+    assert tuple(weight_specs(config, 2)["query"]) == (None, "model")
     assert not any(weight_specs(config, 1).values())
     with pytest.raises(UsageError, match=r"--model-axis 7: divides nothing of this model \(vocab_size 64, heads 2, intermediate_size 12\)"):
         weight_specs(config, 7)
