@@ -119,7 +119,7 @@ def _prefill(engines: dict[str, LanguageModel], work: str, prompt: list[int], ro
 def _decode(engines: dict[str, LanguageModel], prompts: list[list[int]], steps: int, rounds: int, tell: Callable[[str], None]) -> Line:
     work = f"decode {len(prompts)} row{'s' * (len(prompts) != 1)}"
     tell(work)
-    calls = {name: partial(engine.decode, prompts, steps) for name, engine in engines.items()}
+    calls: dict[str, Callable[[], float]] = {name: partial(engine.decode, prompts, steps) for name, engine in engines.items()}
     return _timed(work, len(prompts) * steps, calls, rounds)
 
 
