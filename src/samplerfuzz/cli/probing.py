@@ -72,6 +72,15 @@ def asked_prompts(given: tuple[str, ...], file: Path | None, default: tuple[str,
         return list(given or default)
     if given:
         raise UsageError("expected --prompt or --prompts, not both")
+    return read_prompts(file)
+
+
+def read_prompts(file: Path) -> list[str]:
+    """Return the lines of a file that hold something.
+
+    Raises:
+      UsageError: no UTF-8 text, or no such line.
+    """
     try:
         lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line]
     except (OSError, UnicodeDecodeError) as error:

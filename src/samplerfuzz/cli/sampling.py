@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from samplerfuzz.core.registry import TECHNIQUES, Parameter, Technique
+from samplerfuzz.core.registry import Parameter, offered
 
 _LEAST, _LARGEST = math.ulp(0.0), sys.float_info.max
 
@@ -34,11 +34,6 @@ class _Real(click.ParamType):
             high = math.inf if self._high == _LARGEST else self._high
             self.fail(f"{value!r}: expected a number {low} to {high:g}, {'the infinities included' if infinite else 'finite'}", param, ctx)
         return number
-
-
-def offered() -> list[Technique]:
-    """Return the techniques that a number opens, in the order of their stages; a coin would need a key a step."""
-    return [item for item in TECHNIQUES.values() if not item.coin and item.parameters[0].is_number]
 
 
 def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -169,6 +169,11 @@ def parameter(name: str) -> Parameter:
     return next(p for t in parameter_owners()[name] for p in t.parameters if p.name == name)
 
 
+def offered() -> list[Technique]:
+    """Return the techniques that a number opens, in the order of their stages; a coin would need a key a step."""
+    return [item for item in TECHNIQUES.values() if not item.coin and item.parameters[0].is_number]
+
+
 def parameter_owners() -> dict[str, tuple[Technique, ...]]:
     """Map every parameter name to the techniques that read it."""
     owners: dict[str, tuple[Technique, ...]] = {}

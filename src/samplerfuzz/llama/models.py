@@ -6,18 +6,15 @@ The data directory `models/` holds the registry and the embedded model; a downlo
 from __future__ import annotations
 
 import difflib
-import os
 import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import platformdirs
-
 import samplerfuzz
+from samplerfuzz.core.cache_directory import cache_directory
 from samplerfuzz.core.errors import ModelError, UsageError
 
-CACHE_VARIABLE = "SAMPLERFUZZ_CACHE"
 DEFAULT = "tiny"
 
 
@@ -80,8 +77,7 @@ def data_dir() -> Path:
 
 def cache_dir() -> Path:
     """Return where downloaded models lie: `$SAMPLERFUZZ_CACHE/models`, else the user's cache directory of the platform."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    return (Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("samplerfuzz"))) / "models"
+    return cache_directory("models")
 
 
 @cache

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -17,8 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
+from samplerfuzz.core.cache_directory import cache_directory
 from samplerfuzz.core.errors import UsageError
 from samplerfuzz.targets.libraries.catalog import LIBRARIES, Library
 
@@ -52,8 +50,7 @@ class Environment:
 
 def environments_directory() -> Path:
     """Return where they lie: `$SAMPLERFUZZ_CACHE/targets`, else the user's cache directory of the platform."""
-    chosen = os.environ.get("SAMPLERFUZZ_CACHE")
-    return (Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("samplerfuzz"))) / "targets"
+    return cache_directory("targets")
 
 
 def environment(library: Library, version: str | None = None) -> Environment:

@@ -1,0 +1,1 @@
+"""Batch probing: prompts × sampling configurations × seeds on every device of every host, written to disk as it goes."""
