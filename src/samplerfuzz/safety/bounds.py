@@ -67,6 +67,11 @@ def domain(name: str) -> tuple[float, float]:
 
 def default_bounds() -> dict[str, Bound]:
     """Return the shipped bounds, each with the action "reject"."""
+    return dict(_shipped())
+
+
+@cache
+def _shipped() -> Mapping[str, Bound]:
     bounds = {}
     for name in bounded():
         item = parameter(name)

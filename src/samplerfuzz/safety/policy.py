@@ -101,10 +101,13 @@ class Policy:
         action = max(actions, key=DECISIONS.index)
         return Decision(action=action, config={} if action == REJECT else forwarded, results=tuple(results))
 
+    def bound(self, name: str) -> Bound | None:
+        """Return the bound of a parameter, the shipped one where the policy has none; None for a list of token ids."""
+        return self.parameters.get(name) or default_bounds().get(name)
+
     def fault(self, called: str, name: str, value: Any) -> Fault | None:
         """Return what is wrong with a value of the parameter `name`, which the request calls `called`; or None."""
-        bound = self.parameters.get(name) or default_bounds().get(name)
-        return fault_of(called, name, value, bound, allow_negative_temperature=self.allow_negative_temperature)
+        return fault_of(called, name, value, self.bound(name), allow_negative_temperature=self.allow_negative_temperature)
 
     def remarks(self, config: Mapping[str, Any]) -> list[Result]:
         """Return what there is to say of values that are within their bounds: without effect, ignored by the engine, given twice, huge."""
@@ -133,7 +136,7 @@ class Policy:
 
     def _action(self, name: str, fault: Fault) -> str:
         """Return what becomes of a fault: NaN, a text and the like are rejected whatever the policy says."""
-        bound = self.parameters.get(name)
+        bound = self.bound(name)
         wanted = REJECT if bound is None else bound.action
         if wanted == CLAMP:
             return REJECT if fault.mended is None else CLAMP

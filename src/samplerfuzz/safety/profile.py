@@ -20,6 +20,7 @@ FORMAT = "samplerfuzz distribution profile 1"
 WATCHED = ("entropy", "relative_entropy", "varentropy", "log_max_min_ratio", "skewness", "excess_kurtosis", "kept")
 CHANGE = "entropy_change"  # |H − H of the step before|
 Step = Mapping[str, Any]
+_LARGEST = 1e100  # what is beyond counts as this much, so that sums of squares stay finite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +120,7 @@ def columns_of(text: Sequence[Step]) -> dict[str, list[float]]:
     >>> columns_of([{"entropy": 1.0}, {"entropy": 3.0, "skewness": None}])["entropy_change"]
     [2.0]
     """
-    found = {name: [float(x) for step in text if (x := step.get(name)) is not None and math.isfinite(x)] for name in WATCHED}
+    found = {name: [_bounded(x) for step in text if (x := step.get(name)) is not None and math.isfinite(x)] for name in WATCHED}
     return {**found, CHANGE: [abs(b - a) for a, b in itertools.pairwise(found["entropy"])]}
 
 
@@ -127,6 +128,10 @@ def text_of(columns: Mapping[str, Sequence[float]]) -> Text:
     """Return the means of a text."""
     means = {name: math.fsum(values) / len(values) for name, values in columns.items() if values}
     return Text(steps=max(map(len, columns.values()), default=0), means=means)
+
+
+def _bounded(value: float) -> float:
+    return min(max(float(value), -_LARGEST), _LARGEST)
 
 
 def _finite(value: Any) -> float:
