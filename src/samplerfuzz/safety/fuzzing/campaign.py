@@ -147,7 +147,7 @@ def _shrunk(probe: Probe, claim: str, config: Mapping[Any, Any], message: str) -
     for name in list(smallest):
         for value in _PLAIN:
             smaller = {**smallest, name: value}
-            if type(value) is type(smallest[name]) and (what := still(smaller)) is not None:
+            if _kind(value) == _kind(smallest[name]) and (what := still(smaller)) is not None:
                 smallest, said = smaller, what
                 break
     return smallest, said
