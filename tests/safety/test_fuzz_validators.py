@@ -162,6 +162,12 @@ def changes_what_it_is_given(config):
     return POLICY.decide(config)
 
 
+def changes_what_it_forwarded(config):
+    decision = POLICY.decide(config)
+    is_forwarded = decision.action != "reject"
+    return replace(decision, config={**decision.config, "user": 1000 + decision.config.get("user", 0)}) if is_forwarded else decision
+
+
 def answers_no_json(config):
     decision = POLICY.decide(config)
     bad = Result(validator="v", severity="info", message="m", evidence={"value": float("nan")})
@@ -179,6 +185,7 @@ def answers_no_json(config):
         (POLICY, rounds_what_passes, "nothing_inside_is_refused"),
         (POLICY, changes_what_it_is_given, "well_formed"),
         (POLICY, answers_no_json, "well_formed"),
+        (POLICY, changes_what_it_forwarded, "idempotent"),
     ],
 )
 def test_a_decision_with_a_defect_is_caught(policy, decide, claim):

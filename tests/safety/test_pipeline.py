@@ -2,8 +2,10 @@
 
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,8 @@ from samplerfuzz.core.errors import UsageError
 from samplerfuzz.safety import Policy, RepetitionChecker, Result, SafetyReport, SamplingSafetyPipeline, TemperatureValidator
 from samplerfuzz.safety.report import SCHEMA, schema, schema_text
 from samplerfuzz.safety.validators.third_party import GROUP
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Broken:
@@ -98,6 +102,13 @@ def test_a_third_party_validator_that_cannot_be_loaded_is_a_usage_error(monkeypa
     monkeypatch.setattr("samplerfuzz.safety.validators.third_party.entry_points", lambda *, group: [entry("no_such_module:V")])
     with pytest.raises(UsageError, match="cannot be loaded: ModuleNotFoundError"):
         SamplingSafetyPipeline()
+
+
+def test_the_lines_of_the_readme_say_what_they_do():
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    said = {}
+    exec(next(block for block in blocks if "samplerfuzz.safety" in block), said)
+    assert (said["decision"].action, said["report"].verdict) == ("reject", "pass")
 
 
 def result(severity):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from samplerfuzz.cli.main import main
-from samplerfuzz.safety import Profile, load_policy
+from samplerfuzz.safety import Profile, load_policy, load_profile
 from samplerfuzz.safety.fuzzing import campaign
 from samplerfuzz.safety.policy_text import default_text
 
@@ -63,6 +63,28 @@ def test_show_tells_the_effective_policy(tmp_path, capsys):
     assert next(line.split() for line in out.splitlines() if line.startswith("top_k")) == ["top_k", "0", "60", "50", "clamp"]
     shown = json.loads(run(capsys, "policy", "show", "--json")[1])
     assert shown["parameters"]["temperature"] == {"min": 0.0, "max": 2.0, "default": 1.0, "action": "reject"}
+
+
+def test_a_profile_is_made_of_statistics_and_of_profiles(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    steps = [[{"token": 3, "entropy": 1.0 + n, "skewness": None}] * 3 for n in range(60)]
+    (tmp_path / "one.json").write_text(json.dumps({"model": "tiny", "seed": 1, "steps": steps}))
+    status, out, _ = run(capsys, "policy", "profile", "one.json")
+    assert (status, out) == (0, "wrote profile.json: 60 texts of tiny; an alarm at 0.01 takes at least 99\n")
+    status, out, _ = run(capsys, "policy", "profile", "one.json", "profile.json", "--output", "both.json")
+    assert (status, out) == (0, "wrote both.json: 120 texts of tiny\n")
+    assert load_profile(tmp_path / "both.json").steps["entropy"].count == 360
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"model": "m", "steps": 3}', '{"model": "m", "steps": [[{"entropy": "x"}]]}', '{"model": "m", "steps": [[1]]}'],
+)
+def test_a_profile_of_something_else_is_a_usage_error(tmp_path, capsys, text):
+    (tmp_path / "one.json").write_text(text)
+    status, _, err = run(capsys, "policy", "profile", str(tmp_path / "one.json"), "--output", str(tmp_path / "profile.json"))
+    assert status == 2
+    assert "one.json: expected" in err
 
 
 def test_fuzzing_the_validators_of_a_policy_finds_nothing(tmp_path, capsys):

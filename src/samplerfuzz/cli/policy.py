@@ -1,4 +1,4 @@
-"""`samplerfuzz policy check FILE | show [FILE] | init [FILE]`."""
+"""`samplerfuzz policy check FILE | show [FILE] | init [FILE] | profile FILE...`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ Examples:
   samplerfuzz policy check samplerfuzz-policy.toml
   samplerfuzz policy show samplerfuzz-policy.toml
   samplerfuzz policy show --json
+  samplerfuzz policy profile statistics/*.json --output profile.json
 
 \b
 A policy is TOML or YAML; what it leaves out is as shipped: temperature 0 to 2, top_k 0 to 100,
@@ -31,7 +32,7 @@ top_p 0.1 to 1, every other parameter where it means something, and a value outs
 
 @click.group(epilog=EPILOG)
 def command() -> None:
-    """Write, check or show what a deployment may be asked for."""
+    """Write, check or show what a deployment may be asked for, and the baseline that it names."""
 
 
 @command.command("check")
@@ -99,6 +100,24 @@ def write_policy(file: Path, force: bool) -> None:
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error.strerror or error}") from error
     click.echo(f"wrote {file}; edit it, then `samplerfuzz policy check {file}`")
+
+
+@command.command("profile")
+@click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--output", default="profile.json", show_default=True, type=click.Path(dir_okay=False, path_type=Path), help="Where it goes.")
+def make_profile(files: tuple[Path, ...], output: Path) -> None:
+    """Make the baseline of a model from FILES: statistics of ordinary texts as JSON (an object with model and steps), or profiles, merged."""
+    from samplerfuzz.safety.profile import read_profile_of
+    from samplerfuzz.safety.validators.distribution import ALPHA
+
+    profile = read_profile_of(files)
+    try:
+        output.write_text(json.dumps(profile.to_json(), allow_nan=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {output}: {error.strerror or error}") from error
+    wanted = round(1 / ALPHA) - 1
+    enough = "" if len(profile.texts) >= wanted else f"; an alarm at {ALPHA:g} takes at least {wanted}"
+    click.echo(f"wrote {output}: {len(profile.texts)} texts of {profile.model or 'a model without a name'}{enough}")
 
 
 def _settings(policy: Policy) -> dict[str, Any]:

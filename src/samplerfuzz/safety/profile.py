@@ -5,6 +5,7 @@ It keeps the means of each text, since the steps of one text are not independent
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
@@ -112,6 +113,36 @@ def load_profile(path: Path) -> Profile:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"{path}: a damaged profile ({type(error).__name__}: {error}); make it again") from error
+
+
+def read_profile_of(paths: Iterable[Path]) -> Profile:
+    """Return the baseline of all texts in some files.
+
+    Args:
+      paths: profiles, or JSON objects with `model` and `steps`: a list of texts, each a list of steps (statistic -> number or null); `sampling`, where it
+        is there, becomes the settings.
+
+    Raises:
+      UsageError: a file is neither, or they are of different models or settings.
+    """
+    profiles = [_read(path) for path in paths]
+    if not profiles:
+        raise UsageError("a profile of no file; name at least one")
+    return functools.reduce(Profile.merge, profiles)
+
+
+def _read(path: Path) -> Profile:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: expected the statistics of texts, or a profile ({error})") from error
+    if isinstance(data, dict) and data.get("format") == FORMAT:
+        return load_profile(path)
+    try:
+        texts = [[{name: value for name, value in step.items() if name in WATCHED} for step in text] for text in data["steps"]]
+        return Profile.of(texts, model=str(data["model"]), settings=data.get("sampling"))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UsageError(f"{path}: expected model and steps, a list of lists of objects ({type(error).__name__}: {error})") from error
 
 
 def columns_of(text: Sequence[Step]) -> dict[str, list[float]]:
