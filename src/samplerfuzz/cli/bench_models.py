@@ -79,7 +79,7 @@ def probe(model: str, rows: int, max_new_tokens: int, ids: int, rounds: int, as_
     from rich.console import Console
 
     from samplerfuzz.bench.probing import rates
-    from samplerfuzz.cli.probing import PROMPTS
+    from samplerfuzz.cli.probing import FEW
     from samplerfuzz.llama.load import load_model
     from samplerfuzz.llama.load_tokenizer import load_tokenizer
     from samplerfuzz.llama.models import resolve
@@ -89,7 +89,7 @@ def probe(model: str, rows: int, max_new_tokens: int, ids: int, rounds: int, as_
     with Console(stderr=True).status("loading the model") as status:
         loaded, _ = load_model(path)
         told = rates(
-            loaded, load_tokenizer(path), PROMPTS, rows=rows, new_tokens=max_new_tokens, ids=ids, rounds=rounds, tell=status.update
+            loaded, load_tokenizer(path), FEW, rows=rows, new_tokens=max_new_tokens, ids=ids, rounds=rounds, tell=status.update
         )
     _finish({"model": model, **told}, as_json, out, _print_probing)
 
