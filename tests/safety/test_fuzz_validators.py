@@ -40,7 +40,7 @@ def policy_of(seed):
         least, most = sorted(min(max(float(rng.choice(drawn)), low), high) for _ in range(2))
         if is_whole(name):
             least, most = math.floor(least), math.floor(most)
-        default = None if name == "logit_bias" else [None, least, most][rng.integers(3)]
+        default = None if name == "logit_bias" else [least, most, *[None] * 10][rng.integers(12)]
         bounds[name] = Bound(minimum=least, maximum=most, default=default, action=ACTIONS[rng.integers(3)])
     negative = bool(rng.integers(2))
     if not negative:
@@ -55,10 +55,10 @@ def policy_of(seed):
     )
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_random_policies_are_accused_of_nothing(seed):
     policy = policy_of(seed)
-    outcome = fuzz_validators(policy, validators=SamplingSafetyPipeline(policy=policy).validators, seed=seed, mixed=500)
+    outcome = fuzz_validators(policy, validators=SamplingSafetyPipeline(policy=policy).validators, seed=seed, mixed=300)
     assert [finding.text() for finding in outcome.findings] == []
     assert outcome.cases > 4000
 
@@ -74,7 +74,7 @@ def test_the_shipped_validators_are_accused_of_nothing(policy):
         DistributionMonitor(profile),
         RepetitionChecker(),
     )
-    outcome = fuzz_validators(policy, validators=validators, mixed=500)
+    outcome = fuzz_validators(policy, validators=validators, mixed=300)
     assert [finding.text() for finding in outcome.findings] == []
 
 
@@ -139,6 +139,13 @@ def clamps_to_the_other_end(config):
     return decision
 
 
+def clamps_a_bias_to_another_one_outside(config):
+    decision = CLAMPING.decide(config)
+    if decision.action == "clamp" and isinstance(decision.config.get("logit_bias"), dict):
+        decision.config["logit_bias"] = {"5": -101.0}
+    return decision
+
+
 def clamps_silently(config):
     return replace(CLAMPING.decide(config), results=())
 
@@ -179,6 +186,7 @@ def answers_no_json(config):
     [
         (CLAMPING, clamps_nan, "nothing_outside_passes"),
         (CLAMPING, clamps_to_the_other_end, "clamped_is_inside"),
+        (CLAMPING, clamps_a_bias_to_another_one_outside, "clamped_is_inside"),
         (CLAMPING, clamps_silently, "outside_is_said"),
         (POLICY, forwards_what_it_rejects, "nothing_outside_passes"),
         (POLICY, rejects_the_ends, "nothing_inside_is_refused"),

@@ -80,7 +80,7 @@ class Policy:
             find_dialect(self.dialect)
 
     def decide(self, config: Mapping[str, Any] | Any) -> Decision:
-        """Return what becomes of a request with these fields; fields that choose no token pass untouched.
+        """Return what becomes of a request with these fields; fields that are no sampling parameters pass untouched.
 
         >>> decision = Policy().decide({"temperature": 5.0, "top_p": 0.9})
         >>> decision.action, decision.results[0].message
@@ -156,9 +156,10 @@ class Policy:
 
     def _add_defaults(self, config: dict[str, Any]) -> None:
         given = {canonical(called) for called, value in config.items() if value is not None}
+        empty = {called: name for called, value in config.items() if value is None and (name := canonical(called)) is not None}
         for name, bound in self.parameters.items():
             if bound.default is not None and name not in given and parameter(name).is_number:
-                for called in [c for c in config if canonical(c) == name]:
+                for called in [called for called, other in empty.items() if other == name]:
                     del config[called]
                 config[name] = bound.default
 
