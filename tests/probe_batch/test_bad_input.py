@@ -73,6 +73,7 @@ def test_a_configuration_outside_its_domain_is_told(refused, config, word):
         (("--coordinator", "localhost", "--num-processes", "2", "--process-id", "0"), "expected HOST:PORT"),
         (("--coordinator", "localhost:80", "--num-processes", "2", "--process-id", "2"), "expected one of 0 to 1"),
         (("--max-new-tokens", "100000"), "prompt 0 has"),
+        (("--first-seed", "4294967295", "--seeds", "2"), "expected at most 4294967294"),
         (("--model-axis", "97"), "expected a divisor of the number of devices"),
         (("--merge-only",), "found no plan.json"),
     ],

@@ -86,6 +86,8 @@ def batch_command(
     if merge_only:
         _print(_merged(folder), folder)
         return
+    if first_seed + seeds > 2**32:
+        raise UsageError(f"--first-seed {first_seed}: with --seeds {seeds} expected at most {2**32 - seeds}; a seed has 32 bits")
     prompts, configurations = _prompts(file), _configurations(config, temperatures)
     _join(coordinator, num_processes, process_id, distributed, connect_timeout)
     from rich.console import Console

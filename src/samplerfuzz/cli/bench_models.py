@@ -110,7 +110,8 @@ def _finish(told: dict[str, Any], as_json: bool, out: Path | None, show: Any) ->
     else:
         show(told)
         machine = told["machine"]
-        click.echo(f"{machine['processor']}, {machine['cores']} cores; load average {' and '.join(map(str, told['load_average']))}")
+        busy = "; other work took part of them, so these figures compare little" if told["load_average"][0] > machine["cores"] / 2 else ""
+        click.echo(f"{machine['processor']}, {machine['cores']} cores; load average {' and '.join(map(str, told['load_average']))}{busy}")
     if out is not None:
         write_atomically(out.with_name(out.name + ".json"), text + "\n")
 
