@@ -14,9 +14,11 @@ from samplerfuzz.safety.proxy.answers import Choice, read
 from samplerfuzz.safety.proxy.background import Background
 from samplerfuzz.safety.proxy.metrics import Metrics
 from samplerfuzz.safety.proxy.state import LiveState
+from samplerfuzz.safety.validators.distribution import DistributionMonitor
 
 LARGEST = 4 * 2**20
 _WAITING = 256
+_LONGEST_TEXT, _MOST_TOKENS = 2**16, 2**14  # of one text, so that a strange one does not keep the thread busy
 _WHOLE = 0.99  # a listed share from which its entropy is the whole row's, nearly
 
 
@@ -136,11 +138,13 @@ class Watcher:
         for step in statistics:
             if step["entropy"] is not None:
                 self._metrics.observe("entropy_nats", step["entropy"])
-        report = self._pipeline.validate(watched.settings, "".join(choice.text), tokens=tokens, statistics=statistics or None)
+        report = self._pipeline.validate(
+            watched.settings, "".join(choice.text)[:_LONGEST_TEXT], tokens=tokens and tokens[:_MOST_TOKENS], statistics=statistics or None
+        )
         for result in report.results:
-            if result.severity in ("medium", "high") and result.validator not in _OF_SETTINGS:
+            if result.severity in ("medium", "high"):
                 self._metrics.add("answer_anomalies", result.validator)
-                if result.validator == "DistributionMonitor":
+                if result.validator == DistributionMonitor.name:
                     self._metrics.add("distribution_anomalies")
                 self._state.noticed(path=watched.path, validator=result.validator, severity=result.severity)
 
@@ -153,9 +157,6 @@ class Watcher:
             self._alarmed = True
             self._metrics.add("alarms", "anomalous_tokens")
             self._state.noticed(path="", validator="anomalous_token_rate", severity="high")
-
-
-_OF_SETTINGS = ("policy", "TemperatureValidator", "SamplingParamsValidator")
 
 
 def step_statistics(listed: Sequence[float]) -> dict[str, Any]:
