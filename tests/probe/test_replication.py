@@ -12,7 +12,8 @@ from samplerfuzz.llama.load_tokenizer import load_tokenizer
 from samplerfuzz.llama.models import find
 from samplerfuzz.probe import replication
 from samplerfuzz.probe.atlas import last_logits
-from samplerfuzz.probe.replication import PROMPT, REFUTED, SUPPORTED, UNDECIDED, Loop, loop_of
+from samplerfuzz.probe.loops import Loop, loop_of
+from samplerfuzz.probe.replication import PROMPT, REFUTED, SUPPORTED, UNDECIDED
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,9 @@ SIGTERM and Ctrl-C let what is under way end; exit status 0.
 
 @click.command(epilog=EPILOG)
 @click.option("--upstream", "upstream_url", metavar="URL", help="The server: its address, without /v1.")
-@click.option("--policy", "policy_file", type=click.Path(path_type=Path), metavar="FILE", help="What may be asked [default: the safe ranges].")
+@click.option(
+    "--policy", "policy_file", type=click.Path(path_type=Path), metavar="FILE", help="What may be asked [default: the safe ranges]."
+)
 @click.option("--registry", type=click.Path(path_type=Path), metavar="FILE", help="registry.json of `probe census`: tokens to count.")
 @click.option("--listen", default="127.0.0.1:8090", show_default=True, metavar="HOST:PORT", help="Where clients connect.")
 @click.option("--admin", metavar="HOST:PORT", help="Another address for the guard's own pages.")
@@ -45,10 +47,21 @@ SIGTERM and Ctrl-C let what is under way end; exit status 0.
 @click.option("--audit-size", type=click.IntRange(min=1024), default=16 * 2**20, metavar="BYTES", help="Begin a new file then [16 MiB].")
 @click.option("--audit-files", type=click.IntRange(1, 1000), default=5, show_default=True, metavar="N", help="Keep so many old ones.")
 @click.option("--max-body", type=click.IntRange(min=1), default=8 * 2**20, metavar="BYTES", help="Largest request [8 MiB].")
-@click.option("--max-concurrency", type=click.IntRange(min=1), default=256, show_default=True, metavar="N", help="Requests at a time; more: 503.")
-@click.option("--silent-timeout", type=click.FloatRange(min=0.1), default=300.0, show_default=True, metavar="S", help="Longest silence of the server.")
+@click.option(
+    "--max-concurrency", type=click.IntRange(min=1), default=256, show_default=True, metavar="N", help="Requests at a time; more: 503."
+)
+@click.option(
+    "--silent-timeout", type=click.FloatRange(min=0.1), default=300.0, show_default=True, metavar="S", help="Longest silence of the server."
+)
 @click.option("--total-timeout", type=click.FloatRange(min=0.1), default=1800.0, show_default=True, metavar="S", help="Longest answer.")
-@click.option("--drain", type=click.FloatRange(min=1), default=30.0, show_default=True, metavar="S", help="Wait so long for what is under way at the end.")
+@click.option(
+    "--drain",
+    type=click.FloatRange(min=1),
+    default=30.0,
+    show_default=True,
+    metavar="S",
+    help="Wait so long for what is under way at the end.",
+)
 @click.option("--print-dashboard", is_flag=True, help="Print a Grafana dashboard of the metrics, and end.")
 def command(
     upstream_url: str | None,
@@ -105,7 +118,9 @@ def command(
     sock = listening(*address(listen, "--listen"), "--listen")
     pages = None if admin is None else listening(*address(admin, "--admin"), "--admin")
     where = _url(sock.getsockname())
-    click.echo(f"guarding {settings.upstream.url('')} at {where}; live page {where if pages is None else _url(pages.getsockname())}", err=True)
+    click.echo(
+        f"guarding {settings.upstream.url('')} at {where}; live page {where if pages is None else _url(pages.getsockname())}", err=True
+    )
     serve(parts, sock, admin=pages, started=lambda: click.echo("ready", err=True))
 
 

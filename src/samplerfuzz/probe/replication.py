@@ -26,6 +26,7 @@ from samplerfuzz.probe.atlas import last_logits
 from samplerfuzz.probe.census.categories import ORDINARY, categories
 from samplerfuzz.probe.census.indicators import auc
 from samplerfuzz.probe.census.verification import PROMPTS, THRESHOLD, Prompt, verify
+from samplerfuzz.probe.loops import Loop, loop_of
 
 PROMPT, COLD = "Temperature is a concept", 0.001
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
@@ -51,14 +52,6 @@ class Claim:
     high: float
     controls: float
     verdict: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Loop:
-    """Where a text begins to repeat itself for good: `start` tokens in, with a `period`; both 0 where it does not."""
-
-    start: int
-    period: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,22 +136,6 @@ def replicate(
         shuffled=float(np.isin(printed, last_logits(_shuffled(model, rng), contexts).argmin(-1)).mean()),
         random_states=float(np.isin(printed, _least_of_random_states(model, seed)).mean()),
     )
-
-
-def loop_of(ids: Sequence[int]) -> Loop:
-    """Return where a text begins to repeat itself until its end, at least twice over.
-
-    >>> loop_of([5, 1, 2, 1, 2, 1])
-    Loop(start=1, period=2)
-    """
-    n = len(ids)
-    for period in range(1, n // 2 + 1):
-        start = n - period
-        while start > 0 and ids[start - 1] == ids[start - 1 + period]:
-            start -= 1
-        if n - start >= 2 * period:
-            return Loop(start=start, period=period)
-    return Loop(start=0, period=0)
 
 
 def _texts(model: LlamaModel, prompts: Sequence[Sequence[int]], temperature: float, count: int) -> list[list[int]]:

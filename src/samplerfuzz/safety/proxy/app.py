@@ -51,7 +51,9 @@ class Guard:
             _LOG.exception("a request could not be served")
             self._parts.metrics.add("guard_errors", "serving")
             if not outcome.started:
-                await exchange.reply(refusal(500, "guard_failed", "the guard failed; the request may not have been sent on", close=True), outcome)
+                await exchange.reply(
+                    refusal(500, "guard_failed", "the guard failed; the request may not have been sent on", close=True), outcome
+                )
 
     async def _serve(self, scope: Mapping[str, Any], exchange: Exchange, outcome: Outcome) -> None:
         parts, method, raw_headers = self._parts, scope["method"], scope["headers"]
@@ -113,7 +115,9 @@ class Guard:
         with parts.telemetry.request(endpoint.operation, raw_headers, found.data) as span:
             if found.reply is not None:
                 decided = _decision(found)
-                await exchange.reply(Reply(status=found.reply.status, body=found.reply.body, headers=[*found.reply.headers, *decided]), outcome)
+                await exchange.reply(
+                    Reply(status=found.reply.status, body=found.reply.body, headers=[*found.reply.headers, *decided]), outcome
+                )
             else:
                 parts.metrics.observe("added_seconds", time.perf_counter() - read)
                 await self._sent_on(found, raw_headers, exchange, outcome, path, endpoint)
@@ -140,7 +144,14 @@ class Guard:
         if asked is not None:
             parts.metrics.add("logprobs_requests")
             call = Call(
-                method="POST", path=path, headers=sent, body=asked, plain=True, strip=True, retries=True, answer_headers=[*decided, _REWRITTEN]
+                method="POST",
+                path=path,
+                headers=sent,
+                body=asked,
+                plain=True,
+                strip=True,
+                retries=True,
+                answer_headers=[*decided, _REWRITTEN],
             )
             tap = Tap()
             await exchange.forward(parts.server, call, outcome, tap)

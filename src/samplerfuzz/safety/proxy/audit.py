@@ -36,7 +36,9 @@ class AuditLog:
         try:
             self._handler = _Rotating(path, maxBytes=largest, backupCount=kept, encoding="utf-8")
         except OSError as error:
-            raise UsageError(f"--audit {path}: {error.strerror or error}; name a file in a directory that is there and can be written") from error
+            raise UsageError(
+                f"--audit {path}: {error.strerror or error}; name a file in a directory that is there and can be written"
+            ) from error
         self._handler.lost = lost
 
     def write(self, entry: Mapping[str, Any]) -> None:

@@ -75,9 +75,13 @@ PANELS = (
         queries=[(f"{PREFIX}_e_value", "ln e, {{monitor}}"), (f"{PREFIX}_alarms_total", "alarms, {{monitor}}")],
         about="An alarm at the false-alarm rate α is an e-value of 1/α.",
     ),
-    Panel(title="Time that the guard takes", queries=[(_quantile(q, "added_seconds"), f"p{round(100 * q)}") for q in (0.5, 0.99)], unit="s"),
     Panel(
-        title="Duration of judged requests", queries=[(_quantile(q, "duration_seconds"), f"p{round(100 * q)}") for q in (0.5, 0.99)], unit="s"
+        title="Time that the guard takes", queries=[(_quantile(q, "added_seconds"), f"p{round(100 * q)}") for q in (0.5, 0.99)], unit="s"
+    ),
+    Panel(
+        title="Duration of judged requests",
+        queries=[(_quantile(q, "duration_seconds"), f"p{round(100 * q)}") for q in (0.5, 0.99)],
+        unit="s",
     ),
     Panel(title="Under way", queries=[(f"{PREFIX}_in_flight", "requests")]),
     Panel(
@@ -94,7 +98,10 @@ PANELS = (
         title="Answers watched",
         queries=[(_rate("watched_answers_total"), "watched"), (_rate("unwatched_answers_total", "reason"), "not: {{reason}}")],
     ),
-    Panel(title="Answers, by status", queries=[(_rate("responses_total", "status"), "{{status}}"), (_rate("passed_requests_total", "status"), "let by: {{status}}")]),
+    Panel(
+        title="Answers, by status",
+        queries=[(_rate("responses_total", "status"), "{{status}}"), (_rate("passed_requests_total", "status"), "let by: {{status}}")],
+    ),
 )
 
 

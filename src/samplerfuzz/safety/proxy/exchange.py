@@ -109,8 +109,7 @@ class Exchange:
                 pieces.append(piece)
                 if not message.get("more_body", False):
                     return b"".join(pieces)
-        message = f"the body was not there after {self._limits.body_seconds:g} s"
-        return refusal(408, "slow_body", message, close=True)
+        return refusal(408, "slow_body", f"the body was not there after {self._limits.body_seconds:g} s", close=True)
 
     async def reply(self, reply: Reply, outcome: Outcome) -> None:
         """Give an answer of the guard's own."""

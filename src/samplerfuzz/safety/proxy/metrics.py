@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -29,10 +30,14 @@ class Meaning:
 # the names on the wire are these behind samplerfuzz_guard_; a counter's ends in _total
 MEANINGS: dict[str, Meaning] = {
     "requests": Meaning(kind=Counter, help="Requests whose settings were judged, by path and decision.", labels=("path", "action")),
-    "passed_requests": Meaning(kind=Counter, help="Requests on paths that are let by unread, and those to paths that are not there (404, 405).", labels=("status",)),
+    "passed_requests": Meaning(
+        kind=Counter, help="Requests on paths that are let by unread, and those to paths that are not there (404, 405).", labels=("status",)
+    ),
     "responses": Meaning(kind=Counter, help="Answers to judged requests, by status.", labels=("status",)),
     "temperature_requests": Meaning(kind=Counter, help="Judged requests that name a temperature."),
-    "temperature_anomalies": Meaning(kind=Counter, help="Judged requests with a temperature outside what the policy allows, whatever became of them."),
+    "temperature_anomalies": Meaning(
+        kind=Counter, help="Judged requests with a temperature outside what the policy allows, whatever became of them."
+    ),
     "rejects": Meaning(kind=Counter, help="Refused requests, by parameter and reason.", labels=("parameter", "reason")),
     "clamps": Meaning(kind=Counter, help="Parameters that were clamped.", labels=("parameter",)),
     "flags": Meaning(kind=Counter, help="What was noticed and let by, by parameter and validator.", labels=("parameter", "reason")),
@@ -40,14 +45,20 @@ MEANINGS: dict[str, Meaning] = {
     "unwatched_answers": Meaning(kind=Counter, help="Answers that were to be examined and were not, by reason.", labels=("reason",)),
     "tokens": Meaning(kind=Counter, help="Tokens of watched answers whose ids are known."),
     "anomalous_tokens": Meaning(kind=Counter, help="Those of them that the registry of the census lists."),
-    "answer_anomalies": Meaning(kind=Counter, help="Results of medium or high severity on watched answers, by validator.", labels=("validator",)),
+    "answer_anomalies": Meaning(
+        kind=Counter, help="Results of medium or high severity on watched answers, by validator.", labels=("validator",)
+    ),
     "distribution_anomalies": Meaning(kind=Counter, help="Results of the distribution monitor of medium or high severity."),
     "alarms": Meaning(kind=Counter, help="Alarms of the monitors that hold at any time, by monitor.", labels=("monitor",)),
     "e_value": Meaning(kind=Gauge, help="Natural logarithm of the e-value of each monitor that holds at any time.", labels=("monitor",)),
-    "entropy_nats": Meaning(kind=Histogram, help="Entropy of the next token where the listed log-probabilities hold 99 % of it.", buckets=_NATS),
+    "entropy_nats": Meaning(
+        kind=Histogram, help="Entropy of the next token where the listed log-probabilities hold 99 % of it.", buckets=_NATS
+    ),
     "logprobs_requests": Meaning(kind=Counter, help="Requests for which the guard asked for log-probabilities itself."),
     "added_seconds": Meaning(kind=Histogram, help="Time that the guard took of its own before the server was asked.", buckets=_SECONDS),
-    "duration_seconds": Meaning(kind=Histogram, help="Time from a judged request to the end of its answer.", labels=("path",), buckets=_LONG),
+    "duration_seconds": Meaning(
+        kind=Histogram, help="Time from a judged request to the end of its answer.", labels=("path",), buckets=_LONG
+    ),
     "upstream_errors": Meaning(kind=Counter, help="Requests that the server did not answer as it should, by kind.", labels=("kind",)),
     "client_disconnects": Meaning(kind=Counter, help="Clients that went before their answer ended."),
     "overloads": Meaning(kind=Counter, help="Requests answered 503 because too many were under way."),
@@ -64,7 +75,13 @@ def exported(name: str) -> tuple[str, ...]:
     (('samplerfuzz_guard_rejects_total',), ('samplerfuzz_guard_in_flight',))
     """
     kind, full = MEANINGS[name].kind, f"{PREFIX}_{name}"
-    return (f"{full}_total",) if kind is Counter else tuple(f"{full}_{end}" for end in ("bucket", "sum", "count")) if kind is Histogram else (full,)
+    return (
+        (f"{full}_total",)
+        if kind is Counter
+        else tuple(f"{full}_{end}" for end in ("bucket", "sum", "count"))
+        if kind is Histogram
+        else (full,)
+    )
 
 
 class Metrics:
@@ -74,7 +91,7 @@ class Metrics:
         """Make them, all at zero."""
         self.registry = CollectorRegistry()
         self._known = frozenset(parameter_owners())
-        self._made = {name: self._make(name, meaning) for name, meaning in MEANINGS.items()}
+        self._made: dict[str, Any] = {name: self._make(name, meaning) for name, meaning in MEANINGS.items()}
 
     def add(self, name: str, *labels: str, amount: float = 1) -> None:
         """Raise a counter."""
@@ -109,7 +126,9 @@ class Metrics:
         """Return all of them as Prometheus reads them, and the type of that."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
 
-    def _make(self, name: str, meaning: Meaning) -> Counter | Gauge | Histogram:
+    def _make(self, name: str, meaning: Meaning) -> Any:
         options = {"buckets": meaning.buckets} if meaning.buckets else {}
-        made: Counter | Gauge | Histogram = meaning.kind(f"{PREFIX}_{name}", meaning.help, meaning.labels, registry=self.registry, **options)
+        made: Counter | Gauge | Histogram = meaning.kind(
+            f"{PREFIX}_{name}", meaning.help, meaning.labels, registry=self.registry, **options
+        )
         return made

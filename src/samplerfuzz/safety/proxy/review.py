@@ -5,46 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
+from samplerfuzz.safety.bounds import REJECT
+from samplerfuzz.safety.policy import OPEN, Decision, Policy
 from samplerfuzz.safety.proxy import headers as _headers
 from samplerfuzz.safety.proxy.replies import Reply, refusal
 from samplerfuzz.safety.proxy.strict_json import MalformedError, read_object
+from samplerfuzz.safety.results import Result, worst
 
-ACTIONS = ("accept", "flag", "clamp", "reject")
 # what people wrote: no validator of settings is shown it, and no log can hold it
 TEXTS = frozenset(
     "prompt messages input instructions suffix input_prefix input_suffix input_extra prediction tools functions documents "
     "image_data audio metadata user safety_identifier prompt_cache_key".split()
 )
-_ORDER = ("info", "low", "medium", "high")
-
-
-class Noticed(Protocol):
-    """What is read of one result of a policy."""
-
-    validator: str
-    severity: str
-    message: str
-    evidence: Mapping[str, Any]
-    parameter: str | None
-
-
-class Decided(Protocol):
-    """What is read of a policy's decision."""
-
-    action: str
-    config: Mapping[str, Any]
-    results: Sequence[Any]
-
-
-class Decides(Protocol):
-    """What is read of a policy."""
-
-    on_error: str
-
-    def decide(self, config: Mapping[str, Any]) -> Any:
-        """Return the decision on a request's settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +26,7 @@ class Review:
     """What was decided of one request.
 
     Attributes:
-      action: one of ACTIONS; "reject" too where the body could not be read.
+      action: "accept", "flag", "clamp" or "reject"; "reject" too where the body could not be read.
       reason: "policy", "malformed" (with the parser's code after a colon) or "error": the policy itself failed.
       body: what is sent on.
       data: the request as it was read, {} where it could not be.
@@ -66,7 +40,7 @@ class Review:
     body: bytes = b""
     data: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
-    results: Sequence[Any] = ()
+    results: Sequence[Result] = ()
     reply: Reply | None = None
 
     @property
@@ -75,7 +49,7 @@ class Review:
         return self.data.get("stream") is True
 
 
-def review(policy: Decides, raw_headers: _headers.Raw, body: bytes, *, depth: int) -> Review:
+def review(policy: Policy, raw_headers: _headers.Raw, body: bytes, *, depth: int) -> Review:
     """Read a request and hold it to the policy.
 
     A body that is accepted or flagged is sent on byte for byte. Where the policy itself fails, its `on_error` says whether the request is
@@ -94,15 +68,13 @@ def review(policy: Decides, raw_headers: _headers.Raw, body: bytes, *, depth: in
         return _reviewed(decision, body, data, settings)
     except Exception as error:  # whatever a validator of a third party raises; the policy says what that means
         kind = type(error).__name__
-        if getattr(policy, "on_error", "closed") == "open":
+        if policy.on_error == OPEN:
             return Review(action="flag", reason=f"error:{kind}", body=body, data=data, settings=settings)
         reply = refusal(503, "guard_failed", f"the policy could not be applied ({kind}); the request was not sent on")
         return Review(action="reject", reason=f"error:{kind}", body=body, data=data, settings=settings, reply=reply)
 
 
-def _reviewed(decision: Decided, body: bytes, data: dict[str, Any], settings: dict[str, Any]) -> Review:
-    if decision.action not in ACTIONS:
-        raise ValueError(f"the policy answered {decision.action!r}; expected one of {', '.join(ACTIONS)}")
+def _reviewed(decision: Decision, body: bytes, data: dict[str, Any], settings: dict[str, Any]) -> Review:
     results = tuple(decision.results)
     if decision.action == "reject":
         return Review(action="reject", data=data, settings=settings, results=results, reply=_refused(results))
@@ -116,11 +88,10 @@ def _reviewed(decision: Decided, body: bytes, data: dict[str, Any], settings: di
     return Review(action=decision.action, body=written, data=changed, settings=wanted, results=results)
 
 
-def _refused(results: Sequence[Noticed]) -> Reply:
-    guilty = [item for item in results if item.evidence.get("action") == "reject"]
+def _refused(results: Sequence[Result]) -> Reply:
+    guilty = [item for item in results if item.evidence.get("action") == REJECT]
     if not guilty:
-        grave = max((_ORDER.index(item.severity) for item in results), default=0)
-        guilty = [item for item in results if _ORDER.index(item.severity) == grave]
+        guilty = [item for item in results if item.severity == worst(results)]
     named = next((item.parameter for item in guilty if item.parameter), None)
     message = "; ".join(item.message for item in guilty) or "the policy refuses this request"
     return refusal(400, "refused_by_policy", message[:2000], name=named)

@@ -30,7 +30,15 @@ class ServerClient:
         self._timeouts = httpx.Timeout(limits.silent_seconds, connect=limits.connect_seconds, pool=None).as_dict()
 
     async def ask(
-        self, method: str, path: str, raw_headers: _headers.Raw, body: bytes | None, *, query: str = "", plain: bool = False, seconds: float = 0.0
+        self,
+        method: str,
+        path: str,
+        raw_headers: _headers.Raw,
+        body: bytes | None,
+        *,
+        query: str = "",
+        plain: bool = False,
+        seconds: float = 0.0,
     ) -> httpx.Response:
         """Send a request and return the answer, whose body has not been read.
 

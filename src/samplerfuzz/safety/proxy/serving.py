@@ -51,7 +51,9 @@ def listening(host: str, port: int, option: str) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise UsageError(f"{option} {host}:{port}: {error.strerror or error}; choose another address, or port 0 for any free one") from error
+        raise UsageError(
+            f"{option} {host}:{port}: {error.strerror or error}; choose another address, or port 0 for any free one"
+        ) from error
 
 
 def serve(parts: Parts, sock: socket.socket, *, admin: socket.socket | None = None, started: Callable[[], None] = lambda: None) -> None:

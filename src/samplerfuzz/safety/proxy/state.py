@@ -26,7 +26,14 @@ class LiveState:
 
     def decided(self, *, path: str, action: str, reason: str, parameters: list[str], status: int) -> None:
         """Remember a decision."""
-        entry = {"time": round(time.time(), 1), "path": path, "action": action, "reason": reason, "status": status, "parameters": parameters}
+        entry = {
+            "time": round(time.time(), 1),
+            "path": path,
+            "action": action,
+            "reason": reason,
+            "status": status,
+            "parameters": parameters,
+        }
         self._decisions.appendleft(entry)
 
     def noticed(self, *, path: str, validator: str, severity: str) -> None:

@@ -1,0 +1,71 @@
+"""What the fields of a request are called: sampling parameters by all their names, and the fields that are none."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from samplerfuzz.core.dialects import DIALECTS
+from samplerfuzz.core.registry import parameter_owners
+
+# as servers call them on the wire, where their engine's own source says otherwise
+_ON_THE_WIRE: Mapping[str, str] = {
+    "repeat_penalty": "repetition_penalty",
+    "repeat_last_n": "penalty_last_n",
+    "mirostat_mode": "mirostat",
+    "min_keep": "min_tokens_to_keep",
+    "tfs": "tfs_z",
+}
+_SHORTEST = 3  # one letter is a name inside a library, not in a request
+
+# fields of OpenAI-compatible and llama.cpp's requests that choose no token
+OTHER_FIELDS = frozenset(
+    "add_special_tokens audio background backend best_of cache_prompt chat_template chat_template_kwargs continue_final_message conversation "
+    "custom_params detokenize documents echo functions function_call grammar grammar_lazy grammar_triggers "
+    "guided_choice guided_grammar guided_json guided_regex id_slot ignore_eos image_data include include_stop_str_in_output input "
+    "input_extra input_prefix input_suffix instructions json_schema length_penalty logprobs lora max_completion_tokens max_output_tokens "
+    "max_tokens max_tool_calls messages metadata min_tokens modalities model n n_discard n_indent n_keep n_predict n_probs "
+    "nonce parallel_tool_calls parse_tool_calls post_sampling_probs prediction preserved_tokens previous_response_id priority prompt "
+    "prompt_cache_key prompt_logprobs reasoning reasoning_effort reasoning_format response_fields response_format return_progress "
+    "return_tokens safety_identifier samplers seed service_tier skip_special_tokens spaces_between_special_tokens stop stop_token_ids store "
+    "stream stream_options suffix t_max_predict_ms t_max_prompt_ms text timings_per_token tool_choice tools top_logprobs truncate_prompt_tokens "
+    "truncation use_beam_search user verbosity web_search_options".split()
+)
+
+
+@cache
+def aliases() -> Mapping[str, str]:
+    """Map every other name that an engine has for a parameter to the registry's.
+
+    >>> aliases()["repeat_penalty"], aliases()["temp"]
+    ('repetition_penalty', 'temperature')
+    """
+    table = dict(_ON_THE_WIRE)
+    for dialect in DIALECTS.values():
+        for name, rule in dialect.rules.items():
+            for called in rule.called.split(", "):
+                if len(called) >= _SHORTEST and name in parameter_owners() and called not in parameter_owners():
+                    table.setdefault(called, name)
+    return table
+
+
+def canonical(name: Any) -> str | None:
+    """Return the registry's name of a field, or None where it is no sampling parameter."""
+    if not isinstance(name, str):
+        return None
+    return name if name in parameter_owners() else aliases().get(name)
+
+
+def is_other_field(name: Any) -> bool:
+    """Whether a field of a request is known to choose no token."""
+    return isinstance(name, str) and name in OTHER_FIELDS
+
+
+def nearest(name: Any) -> str | None:
+    """Return the known name most like `name`, or None."""
+    if not isinstance(name, str) or len(name) > 64:
+        return None
+    close = difflib.get_close_matches(name.strip().lower(), [*parameter_owners(), *aliases(), *OTHER_FIELDS], n=1, cutoff=0.75)
+    return close[0] if close else None

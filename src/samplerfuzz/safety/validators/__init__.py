@@ -1,0 +1,1 @@
+"""Validators: one a file. Each notices one kind of thing and says it with severity and evidence."""
