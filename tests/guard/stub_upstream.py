@@ -24,19 +24,19 @@ LOGPROBS = {
         {"token": "b", "id": 9, "logprob": -0.1, "top_logprobs": [{"token": "b", "logprob": -0.0}]},
     ]
 }
-STREAMED = "stream"
 CHUNKED = "Transfer-Encoding: chunked"
 EVENT_STREAM = "Content-Type: text/event-stream; charset=utf-8"
 
 
 @dataclass
 class Stub:
-    """The server: where it is, what it was asked, and how many connections were closed under an endless answer."""
+    """The server: where it is, what it was asked, whether an endless answer was abandoned, what it sent in chunks, and a page for a browser."""
 
     url: str
     asked: list = field(default_factory=list)
     abandoned: threading.Event = field(default_factory=threading.Event)
     sent: int = 0
+    frame: bytes = b""
 
     def last(self):
         return self.asked[-1]
@@ -57,6 +57,8 @@ class Asked:
 
 class Handler(socketserver.StreamRequestHandler):
     """One connection."""
+
+    disable_nagle_algorithm = True
 
     def handle(self):
         with contextlib.suppress(OSError):
@@ -100,6 +102,10 @@ class Handler(socketserver.StreamRequestHandler):
     def do_ordinary(self, asked):
         if asked.target == "/v1/models":
             return self.document(b'{"data": [{"id": "stub"}]}')
+        if asked.target == "/frame":
+            self.head("Content-Type: text/html", f"Content-Length: {len(self.server.stub.frame)}")
+            self.wfile.write(self.server.stub.frame)
+            return True
         if not asked.body:
             return self.document(b"{}")
         data = json.loads(asked.body)

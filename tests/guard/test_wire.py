@@ -1,10 +1,13 @@
 """Requests as bytes: what is no HTTP, what points elsewhere, what is slow or too large."""
 
+import socket
+
 import pytest
 from guarding import guarding
 
 from samplerfuzz.core.errors import UsageError
 from samplerfuzz.safety.proxy.endpoints import GUARDED, rule
+from samplerfuzz.safety.proxy.serving import listening
 from samplerfuzz.safety.proxy.settings import Limits, upstream
 
 BODY = b'{"prompt": "x", "temperature": 9}'
@@ -110,8 +113,6 @@ def test_a_body_that_does_not_come_is_not_waited_for(stub):
 
 
 def test_a_client_that_goes_within_its_body_leaves_nothing(guard, stub):
-    import socket
-
     before = len(stub.asked)
     with socket.create_connection(("127.0.0.1", guard.port)) as client:
         client.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
@@ -135,6 +136,11 @@ def test_a_web_socket_is_not_opened(guard, stub):
     data = b"GET /v1/completions HTTP/1.1\r\nHost: a\r\n" + headers + b"Connection: close\r\n\r\n"
     assert b" 101 " not in guard.raw(data).partition(b"\r\n")[0]
     assert len(stub.asked) == before
+
+
+def test_a_small_answer_is_not_held_back_by_the_socket():
+    with listening("127.0.0.1", 0, "--listen") as sock:
+        assert sock.proto == socket.IPPROTO_TCP  # where asyncio switches Nagle's algorithm off
 
 
 @pytest.mark.parametrize(

@@ -36,9 +36,6 @@ class Guard:
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one connection's request; nothing that a request holds makes it raise."""
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-            return
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
@@ -227,16 +224,6 @@ class Guard:
                 "results": noticed(found.results),
             }
         )
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                await send({"type": "lifespan.startup.complete"})
-            else:
-                await self._parts.end()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
 
 
 _REWRITTEN = (b"x-samplerfuzz-rewritten", b"logprobs")

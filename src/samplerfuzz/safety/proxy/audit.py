@@ -5,6 +5,7 @@ A full disk does not stop serving: a line that cannot be written is counted and 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import logging.handlers
@@ -48,6 +49,11 @@ class AuditLog:
 
     def close(self) -> None:
         """Close the file."""
+        self._handler.acquire()
+        try:
+            self._handler.give_up_stream()
+        finally:
+            self._handler.release()
         self._handler.close()
 
 
@@ -61,6 +67,14 @@ class _Rotating(logging.handlers.RotatingFileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:
         self.lost()
+        self.give_up_stream()
+
+    def give_up_stream(self) -> None:
+        """Close the file, whether or not what is in its buffer can be written; the next line opens it again."""
+        stream, self.stream = self.stream, None  # type: ignore[assignment]
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
 
 
 def noticed(results: Sequence[Any]) -> list[dict[str, Any]]:

@@ -48,12 +48,18 @@ def listening(host: str, port: int, option: str) -> socket.socket:
       UsageError: the address cannot be had.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio switches Nagle's algorithm off where the protocol is named, and only there: without, an answer waits 40 ms for an acknowledgement
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(_BACKLOG)
     except OSError as error:
+        sock.close()
         raise UsageError(
             f"{option} {host}:{port}: {error.strerror or error}; choose another address, or port 0 for any free one"
         ) from error
+    return sock
 
 
 def serve(parts: Parts, sock: socket.socket, *, admin: socket.socket | None = None, started: Callable[[], None] = lambda: None) -> None:
@@ -69,14 +75,17 @@ def serve(parts: Parts, sock: socket.socket, *, admin: socket.socket | None = No
 
 
 async def _serve(parts: Parts, sock: socket.socket, admin: socket.socket | None, started: Callable[[], None]) -> None:
-    guard = GuardServer(configuration(parts, Guard(parts), lifespan="on"))
+    guard = GuardServer(configuration(parts, Guard(parts)))
     guard.on_exit = lambda: setattr(parts.state, "draining", True)
     guard.on_started = started
     serving = [guard.serve(sockets=[sock])]
     if admin is not None:
-        other = GuardServer(configuration(parts, AdminApp(parts), lifespan="off"), takes_signals=False)
+        other = GuardServer(configuration(parts, AdminApp(parts)), takes_signals=False)
         serving.append(_until(guard.ended, other, admin))
-    await asyncio.gather(*serving)
+    try:
+        await asyncio.gather(*serving)
+    finally:
+        await parts.end()
 
 
 async def _until(ended: asyncio.Event, server: GuardServer, sock: socket.socket) -> None:
@@ -87,7 +96,7 @@ async def _until(ended: asyncio.Event, server: GuardServer, sock: socket.socket)
     await task
 
 
-def configuration(parts: Parts, app: Any, *, lifespan: Any) -> uvicorn.Config:
+def configuration(parts: Parts, app: Any) -> uvicorn.Config:
     """Return uvicorn's settings."""
     limits = parts.settings.limits
     # a broken answer is counted here; uvicorn would write a line, or a traceback, for each
@@ -96,7 +105,7 @@ def configuration(parts: Parts, app: Any, *, lifespan: Any) -> uvicorn.Config:
         app,
         http=protocol(limits.head_seconds),
         ws="none",
-        lifespan=lifespan,
+        lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
