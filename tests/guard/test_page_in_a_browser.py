@@ -37,10 +37,12 @@ def test_the_page_shows_what_happens(stub, tmp_path):
 @pytest.mark.parametrize("width", [360, 1200])
 def test_the_page_fits_the_screen(stub, tmp_path, width):
     frame = f"""<!DOCTYPE html><iframe id="f" src="URL" style="width:{width}px;height:800px;border:0"></iframe><pre id="out"></pre><script>
-    document.getElementById("f").onload = (event) => setTimeout(() => {{
-      const page = event.target.contentDocument;
-      document.getElementById("out").textContent = JSON.stringify([page.documentElement.scrollWidth, page.getElementById("title").textContent]);
-    }}, 1000);</script>"""
+    document.getElementById("f").onload = (event) => {{
+      const page = event.target.contentDocument, title = page.getElementById("title");
+      const tell = () => document.getElementById("out").textContent = JSON.stringify([page.documentElement.scrollWidth, title.textContent]);
+      new MutationObserver(tell).observe(page.body, {{ childList: true, subtree: true }});
+      tell();
+    }};</script>"""
     with guarding(stub.url, let_by=["GET /frame"]) as guard:
         stub.frame = frame.replace("URL", guard.url + "/").encode()
         for _ in range(3):
