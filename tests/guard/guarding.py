@@ -37,12 +37,14 @@ class Running:
         with httpx.Client(trust_env=False, verify=False, timeout=30) as client:
             return client.get(self.url + path, **options)
 
-    def raw(self, data, *, seconds=10):
-        """Send bytes and return all that comes until the connection ends."""
+    def raw(self, data, *, seconds=10, ends=False):
+        """Send bytes, and where it `ends` no more, and return all that comes until the connection ends."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as client:
             client.sendall(data)
             pieces = []
             with contextlib.suppress(ConnectionResetError):
+                if ends:
+                    client.shutdown(socket.SHUT_WR)
                 while piece := client.recv(65536):
                     pieces.append(piece)
             return b"".join(pieces)
