@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from samplerfuzz.cli import bench_guard
 from samplerfuzz.cli.seconds import Seconds
 from samplerfuzz.core.errors import UsageError
 
@@ -36,6 +37,9 @@ against the float64 oracle before the clock starts.
 @click.group()
 def command() -> None:
     """Measure speed beside others: the same rows, the same run."""
+
+
+command.add_command(bench_guard.command)
 
 
 @command.command("samplers", epilog=EPILOG)

@@ -82,9 +82,7 @@ def command(
     print_dashboard: bool,
 ) -> None:
     """Stand in front of a server of language models: hold requests to a policy, watch answers."""
-    missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
-    if missing:
-        raise UsageError(f"guard needs {', '.join(missing)}; {INSTALL}")
+    need_libraries("guard")
     if print_dashboard:
         from samplerfuzz.safety.proxy.dashboard import text
 
@@ -122,6 +120,13 @@ def command(
         f"guarding {settings.upstream.url('')} at {where}; live page {where if pages is None else _url(pages.getsockname())}", err=True
     )
     serve(parts, sock, admin=pages, started=lambda: click.echo("ready", err=True))
+
+
+def need_libraries(verb: str) -> None:
+    """Raise UsageError with the line that installs what is missing."""
+    missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        raise UsageError(f"{verb} needs {', '.join(missing)}; {INSTALL}")
 
 
 def _url(name: tuple[str, int]) -> str:

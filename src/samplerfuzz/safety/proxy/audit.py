@@ -71,7 +71,7 @@ class _Rotating(logging.handlers.RotatingFileHandler):
 
     def give_up_stream(self) -> None:
         """Close the file, whether or not what is in its buffer can be written; the next line opens it again."""
-        stream, self.stream = self.stream, None  # type: ignore[assignment]
+        stream, self.stream = self.stream, None
         if stream is not None:
             with contextlib.suppress(OSError):
                 stream.close()
