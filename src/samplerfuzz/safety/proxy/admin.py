@@ -50,11 +50,10 @@ class Pages:
         if self._parts.state.draining:
             return as_json({"status": "draining"}, 503)
         try:
-            response = await self._parts.server.ask("GET", _PROBE, [], None, seconds=_PROBE_SECONDS)
+            async with self._parts.server.asked("GET", _PROBE, [], None, seconds=_PROBE_SECONDS) as response:
+                ready = response.status_code < 500
         except UpstreamError as error:
             return as_json({"status": "not ready", "upstream": error.kind}, 503)
-        await response.stream.aclose()  # type: ignore[union-attr]
-        ready = response.status_code < 500
         return as_json({"status": "ready" if ready else "not ready", "upstream": response.status_code}, 200 if ready else 503)
 
 

@@ -144,8 +144,8 @@ class Exchange:
         scope.cancel()
 
     async def _pass(self, server: ServerClient, call: Call, tap: Tap | None, outcome: Outcome) -> None:
-        response = await server.ask(call.method, call.path, call.headers, call.body, query=call.query, plain=call.plain)
-        try:
+        asked = server.asked(call.method, call.path, call.headers, call.body, query=call.query, plain=call.plain)
+        async with asked as response:
             if call.retries and 400 <= response.status_code < 500:
                 outcome.retry = True
                 return
@@ -161,9 +161,6 @@ class Exchange:
             outcome.started = True
             await self._body(response, stripper, tap)
             outcome.complete = True
-        finally:
-            with anyio.CancelScope(shield=True):
-                await response.stream.aclose()  # type: ignore[union-attr]
 
     async def _body(self, response: httpx.Response, stripper: Stripper | None, tap: Tap | None) -> None:
         last = b""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
 import httpx
 
 from samplerfuzz.safety.proxy import headers as _headers
@@ -19,17 +23,22 @@ class UpstreamError(Exception):
 
 
 class ServerClient:
-    """Ask the server."""
+    """Ask the server.
+
+    One pool of httpx looks at every connection that it has for every request, so each connection is a pool of its own here, and the one that was
+    used last is used next: a request costs the same however many are under way.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """Make ready; nothing is connected yet."""
         limits = settings.limits
         self._upstream = settings.upstream
-        most = httpx.Limits(max_connections=None, max_keepalive_connections=limits.concurrency, keepalive_expiry=_IDLE_SECONDS)
-        self._transport = httpx.AsyncHTTPTransport(limits=most, trust_env=False)
+        self._trust = httpx.create_ssl_context(trust_env=False)
+        self._idle: list[httpx.AsyncHTTPTransport] = []
         self._timeouts = httpx.Timeout(limits.silent_seconds, connect=limits.connect_seconds, pool=None).as_dict()
 
-    async def ask(
+    @asynccontextmanager
+    async def asked(
         self,
         method: str,
         path: str,
@@ -39,8 +48,8 @@ class ServerClient:
         query: str = "",
         plain: bool = False,
         seconds: float = 0.0,
-    ) -> httpx.Response:
-        """Send a request and return the answer, whose body has not been read.
+    ) -> AsyncIterator[httpx.Response]:
+        """Send a request and have the answer, whose body has not been read; what is left of it at the end is not read any more.
 
         Args:
           method: of HTTP.
@@ -58,21 +67,35 @@ class ServerClient:
         sent = _headers.to_upstream(raw_headers, host=upstream.authority, length=None if body is None else len(body), plain=plain)
         timeouts = httpx.Timeout(seconds).as_dict() if seconds else self._timeouts
         request = httpx.Request(method, upstream.url(path, query), headers=sent, content=body, extensions={"timeout": timeouts})
+        transport = self._idle.pop() if self._idle else self._connection()
         try:
-            response = await self._transport.handle_async_request(request)
+            response = await transport.handle_async_request(request)
         except httpx.TransportError as error:
+            self._idle.append(transport)
             raise as_upstream_error(error) from error
-        if 300 <= response.status_code < 400 and response.status_code != 304:
-            await response.stream.aclose()  # type: ignore[union-attr]
-            raise UpstreamError("redirect", 502, "the server answered with a redirect, which is neither followed nor passed on")
-        if not 200 <= response.status_code < 600:
-            await response.stream.aclose()  # type: ignore[union-attr]
-            raise UpstreamError("garbage", 502, f"the server answered with the status {response.status_code}")
-        return response
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await transport.aclose()
+            raise
+        try:
+            if 300 <= response.status_code < 400 and response.status_code != 304:
+                raise UpstreamError("redirect", 502, "the server answered with a redirect, which is neither followed nor passed on")
+            if not 200 <= response.status_code < 600:
+                raise UpstreamError("garbage", 502, f"the server answered with the status {response.status_code}")
+            yield response
+        finally:
+            with anyio.CancelScope(shield=True):
+                await response.stream.aclose()  # type: ignore[union-attr]
+            self._idle.append(transport)
 
     async def end(self) -> None:
-        """Close all connections."""
-        await self._transport.aclose()
+        """Close all connections that are not in use."""
+        while self._idle:
+            await self._idle.pop().aclose()
+
+    def _connection(self) -> httpx.AsyncHTTPTransport:
+        one = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_IDLE_SECONDS)
+        return httpx.AsyncHTTPTransport(verify=self._trust, limits=one, trust_env=False)
 
 
 def as_upstream_error(error: httpx.TransportError) -> UpstreamError:
