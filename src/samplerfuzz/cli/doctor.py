@@ -28,7 +28,21 @@ Examples:
 Exit status: 0 everything works, 1 something does not.
 """
 
-_PACKAGES = ("jax", "jaxlib", "flax", "numpy", "scipy", "hypothesis", "pydantic", "rich", "click", "gguf", "safetensors", "tokenizers")
+_PACKAGES = (
+    "jax",
+    "jaxlib",
+    "flax",
+    "numpy",
+    "scipy",
+    "hypothesis",
+    "pydantic",
+    "yaml",
+    "rich",
+    "click",
+    "gguf",
+    "safetensors",
+    "tokenizers",
+)
 _SAMPLER = """
 import samplerfuzz as sf
 

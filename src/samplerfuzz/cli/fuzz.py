@@ -15,6 +15,7 @@ from click.core import ParameterSource
 
 import samplerfuzz
 from samplerfuzz.cli import baseline as known_findings
+from samplerfuzz.cli import validators as validating
 from samplerfuzz.cli.configuration import configuration
 from samplerfuzz.cli.interpreter import python_option
 from samplerfuzz.cli.resuming import digests, new_directory, refuse_another_run, refuse_changed_code, unfinished_run
@@ -37,6 +38,7 @@ Examples:
   samplerfuzz fuzz mypackage.sampling:sample --max-time 300 --seed 7
   samplerfuzz fuzz transformers vllm:top_p            released libraries (`samplerfuzz targets install transformers`)
   samplerfuzz fuzz http://127.0.0.1:8080              a server, OpenAI-compatible or llama.cpp's
+  samplerfuzz fuzz validators --policy policy.toml    what guards a deployment (`samplerfuzz policy`)
   samplerfuzz fuzz samplers.py:my_top_p --checks support,rows --json > report.json
   samplerfuzz fuzz --resume reports/nightly           a run that was killed or interrupted
   samplerfuzz fuzz --profile nightly                  an hour, fails on low findings too
@@ -144,6 +146,13 @@ def _configure(context: click.Context, option: click.Parameter, value: Any) -> A
 @python_option
 @click.option("--allow-network", is_flag=True, help="Fuzz a server on another machine too (default: on this one only).")
 @click.option("--max-rate", type=click.IntRange(min=1), default=None, metavar="N", help="At most N requests a second to a server.")
+@click.option(
+    "--policy",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="The policy whose validators are fuzzed.",
+)
 @click.option("--no-shrink", is_flag=True, help="Report findings as they were met.")
 @click.option("--no-model", is_flag=True, help="Leave out the logits of the embedded model.")
 @click.option("--quiet", is_flag=True, help="Print findings and one line only.")
@@ -170,6 +179,7 @@ def command(
     python: str | None,
     allow_network: bool,
     max_rate: int | None,
+    policy: Path | None,
     no_shrink: bool,
     no_model: bool,
     quiet: bool,
@@ -180,7 +190,8 @@ def command(
     TARGET is a plain function, FILE.py:NAME or package.module:NAME: its first argument is logits [B, V], the others are
     known by name (temperature, top_k, top_p, min_p, typical_p, top_n_sigma, history, seed, u, ...). It may be a released
     library, too, all of it or one function (`transformers`, `transformers:top_p`, `transformers==5.23.0`); `samplerfuzz
-    targets ls` lists them; or the URL of a server. Without a target the built-in samplers are tested, `builtin:NAME` tests one of them.
+    targets ls` lists them; or the URL of a server. Without a target the built-in samplers are tested, `builtin:NAME` tests one of them;
+    `validators` are those of --policy, held against their ranges.
     """
     from rich.console import Console
 
@@ -196,6 +207,13 @@ def command(
         raise UsageError(f"--resume {resume} writes its report there; leave out --report-dir {report_dir}")
     if not targets and resume is None:
         targets = context.meta[_TARGETS]
+    if validating.TARGET in targets:
+        meant = ("targets", "max_time", "max_cases", "seed", "policy", "quiet", "as_json")
+        validating.refuse_unsuited(targets, [name for name in context.params if name not in meant and _is_given(context, name)])
+        seconds = max_time if _is_given(context, "max_time") else validating.SECONDS
+        raise SystemExit(validating.fuzz_policy(policy, seconds=seconds, cases=max_cases, seed=seed, quiet=quiet, as_json=as_json))
+    if policy is not None:
+        raise UsageError(f"--policy {policy} means something to {validating.TARGET} only; name that target, or leave it out")
     known = known_findings.read(baseline, wanted=not no_baseline)
     urls = [target for target in targets if is_url(target)]
     if urls:

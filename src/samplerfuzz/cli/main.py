@@ -30,6 +30,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "doctor": ("samplerfuzz.cli.doctor", "Try everything that a run needs, and say what does not work."),
     "generate": ("samplerfuzz.cli.generate", "Continue a prompt, at any real temperature."),
     "probe": ("samplerfuzz.cli.probe", "Ask what a model does at every temperature."),
+    "policy": ("samplerfuzz.cli.policy", "Write, check or show what a deployment may be asked for."),
     "guard": ("samplerfuzz.cli.guard", "Stand in front of a server: hold requests to a policy, watch answers."),
     "models": ("samplerfuzz.cli.models", "List, get or describe the models."),
     "zoo": ("samplerfuzz.cli.zoo", "Fuzz the documented bugs of the zoo: the kill matrix."),

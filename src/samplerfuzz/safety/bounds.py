@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from samplerfuzz.core.errors import UsageError
 from samplerfuzz.core.registry import parameter, parameter_owners
 
 REJECT, CLAMP, FLAG = ACTIONS = ("reject", "clamp", "flag")
@@ -30,6 +31,18 @@ class Bound:
     maximum: float
     default: float | None = None
     action: str = REJECT
+
+    def __post_init__(self) -> None:
+        """Refuse a range that is none: UsageError."""
+        ends = (self.minimum, self.maximum, *(() if self.default is None else (self.default,)))
+        if not all(-math.inf < end < math.inf for end in ends) or self.minimum > self.maximum:
+            raise UsageError(
+                f"the range [{self.minimum}, {self.maximum}] with default {self.default}: expected finite numbers, the smaller first"
+            )
+        if self.action not in ACTIONS:
+            raise UsageError(f"action={self.action!r}: expected one of {', '.join(ACTIONS)}")
+        if self.default is not None and not self.holds(self.default):
+            raise UsageError(f"default={self.default} is outside {self.text()}; give one within")
 
     def holds(self, value: float) -> bool:
         """Whether the range holds a number; it never holds NaN.
@@ -67,6 +80,11 @@ def domain(name: str) -> tuple[float, float]:
 
 def default_bounds() -> dict[str, Bound]:
     """Return the shipped bounds, each with the action "reject"."""
+    return dict(_shipped())
+
+
+@cache
+def _shipped() -> Mapping[str, Bound]:
     bounds = {}
     for name in bounded():
         item = parameter(name)

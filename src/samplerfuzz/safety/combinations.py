@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from samplerfuzz.core.registry import TECHNIQUES, Technique, parameter, parameter_owners
+from samplerfuzz.core.registry import TECHNIQUES, Technique, parameter
+from samplerfuzz.safety.names import owners
 from samplerfuzz.safety.values import as_number
 
 # what must not be neutral for a stage to act, where it is not its first parameter
@@ -25,11 +26,11 @@ def without_effect(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """
     reason, culprit = _only_one_left(given)
     for name in given:
-        owners = parameter_owners()[name]
-        if reason and name != culprit and all(_is_spared_by_one(item, culprit) for item in owners) and not _is_neutral(name, given[name]):
+        readers = owners()[name]
+        if reason and name != culprit and all(_is_spared_by_one(item, culprit) for item in readers) and not _is_neutral(name, given[name]):
             yield name, reason
-        elif all(name != _switch(item) for item in owners) and not any(is_active(item, given) for item in owners):
-            switches = "a filter" if len(owners) > 3 else " or ".join(_switch(item) for item in owners)
+        elif all(name != _switch(item) for item in readers) and not any(is_active(item, given) for item in readers):
+            switches = "a filter" if len(readers) > 3 else " or ".join(_switch(item) for item in readers)
             yield name, f"nothing reads it unless {switches} is given and not neutral"
 
 

@@ -112,6 +112,9 @@ def _yaml(path: Path, text: str) -> Located:
     def value_of(node: yaml.Node, key: Key) -> Any:
         if len(key) > _DEEPEST:
             raise fail(node.start_mark, "nested too deep; a policy has tables of tables and nothing deeper")
+        if not isinstance(node, yaml.ScalarNode) and node.tag not in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
+            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+            raise fail(node.start_mark, f"the tag {tag}; a policy uses none")
         if isinstance(node, yaml.MappingNode):
             return table_of(node, key)
         if isinstance(node, yaml.SequenceNode):

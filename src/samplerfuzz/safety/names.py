@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from samplerfuzz.core.dialects import DIALECTS
-from samplerfuzz.core.registry import parameter_owners
+from samplerfuzz.core.registry import Technique, parameter_owners
 
 # as servers call them on the wire, where their engine's own source says otherwise
 _ON_THE_WIRE: Mapping[str, str] = {
@@ -36,6 +36,12 @@ OTHER_FIELDS = frozenset(
 
 
 @cache
+def owners() -> Mapping[str, tuple[Technique, ...]]:
+    """Map every parameter to the techniques that read it; made once, since a guard asks for each field of each request."""
+    return parameter_owners()
+
+
+@cache
 def aliases() -> Mapping[str, str]:
     """Map every other name that an engine has for a parameter to the registry's.
 
@@ -46,7 +52,7 @@ def aliases() -> Mapping[str, str]:
     for dialect in DIALECTS.values():
         for name, rule in dialect.rules.items():
             for called in rule.called.split(", "):
-                if len(called) >= _SHORTEST and name in parameter_owners() and called not in parameter_owners():
+                if len(called) >= _SHORTEST and name in owners() and called not in owners():
                     table.setdefault(called, name)
     return table
 
@@ -55,7 +61,7 @@ def canonical(name: Any) -> str | None:
     """Return the registry's name of a field, or None where it is no sampling parameter."""
     if not isinstance(name, str):
         return None
-    return name if name in parameter_owners() else aliases().get(name)
+    return name if name in owners() else aliases().get(name)
 
 
 def is_other_field(name: Any) -> bool:
@@ -67,5 +73,5 @@ def nearest(name: Any) -> str | None:
     """Return the known name most like `name`, or None."""
     if not isinstance(name, str) or len(name) > 64:
         return None
-    close = difflib.get_close_matches(name.strip().lower(), [*parameter_owners(), *aliases(), *OTHER_FIELDS], n=1, cutoff=0.75)
+    close = difflib.get_close_matches(name.strip().lower(), [*owners(), *aliases(), *OTHER_FIELDS], n=1, cutoff=0.75)
     return close[0] if close else None

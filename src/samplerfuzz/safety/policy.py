@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from samplerfuzz.core.dialects import find_dialect
+from samplerfuzz.core.errors import UsageError
+from samplerfuzz.core.registry import parameter
 from samplerfuzz.safety.bounds import CLAMP, FLAG, REJECT, Bound, default_bounds
 from samplerfuzz.safety.combinations import contradictions, without_effect
 from samplerfuzz.safety.engines import engine_remarks
@@ -67,6 +69,16 @@ class Policy:
     logprobs: bool = False
     source: Path | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse settings that are none: UsageError."""
+        if not 0 <= self.sampling_rate <= 1:
+            raise UsageError(f"sampling_rate={self.sampling_rate}: expected a share in [0, 1]")
+        for name, value, known in (("unknown", self.unknown, (ACCEPT, FLAG, REJECT)), ("on_error", self.on_error, (CLOSED, OPEN))):
+            if value not in known:
+                raise UsageError(f"{name}={value!r}: expected one of {', '.join(known)}")
+        if self.dialect is not None:
+            find_dialect(self.dialect)
+
     def decide(self, config: Mapping[str, Any] | Any) -> Decision:
         """Return what becomes of a request with these fields; fields that choose no token pass untouched.
 
@@ -101,10 +113,13 @@ class Policy:
         action = max(actions, key=DECISIONS.index)
         return Decision(action=action, config={} if action == REJECT else forwarded, results=tuple(results))
 
+    def bound(self, name: str) -> Bound | None:
+        """Return the bound of a parameter, the shipped one where the policy has none; None for a list of token ids."""
+        return self.parameters.get(name) or default_bounds().get(name)
+
     def fault(self, called: str, name: str, value: Any) -> Fault | None:
         """Return what is wrong with a value of the parameter `name`, which the request calls `called`; or None."""
-        bound = self.parameters.get(name) or default_bounds().get(name)
-        return fault_of(called, name, value, bound, allow_negative_temperature=self.allow_negative_temperature)
+        return fault_of(called, name, value, self.bound(name), allow_negative_temperature=self.allow_negative_temperature)
 
     def remarks(self, config: Mapping[str, Any]) -> list[Result]:
         """Return what there is to say of values that are within their bounds: without effect, ignored by the engine, given twice, huge."""
@@ -133,7 +148,7 @@ class Policy:
 
     def _action(self, name: str, fault: Fault) -> str:
         """Return what becomes of a fault: NaN, a text and the like are rejected whatever the policy says."""
-        bound = self.parameters.get(name)
+        bound = self.bound(name)
         wanted = REJECT if bound is None else bound.action
         if wanted == CLAMP:
             return REJECT if fault.mended is None else CLAMP
@@ -141,9 +156,10 @@ class Policy:
 
     def _add_defaults(self, config: dict[str, Any]) -> None:
         given = {canonical(called) for called, value in config.items() if value is not None}
+        empty = {called: name for called, value in config.items() if value is None and (name := canonical(called)) is not None}
         for name, bound in self.parameters.items():
-            if bound.default is not None and name not in given:
-                for called in [c for c in config if canonical(c) == name]:
+            if bound.default is not None and name not in given and parameter(name).is_number:
+                for called in [called for called, other in empty.items() if other == name]:
                     del config[called]
                 config[name] = bound.default
 
@@ -152,7 +168,7 @@ class Policy:
         hint = f"; did you mean {close!r}?" if close else ""
         inside = sorted(name for name in value if canonical(name) is not None)[:3] if isinstance(value, Mapping) else []
         hint += f"; it holds {', '.join(inside)}, which nobody examines there" if inside else ""
-        severity = MEDIUM if self.unknown == REJECT or inside else LOW
+        severity = MEDIUM if self.unknown == REJECT or inside else INFO if self.unknown == ACCEPT else LOW
         evidence = {"nearest": close, "value": as_json(value)}
         message = f"{shown(called)} is no field that samplerfuzz knows{hint}"
         called = called if isinstance(called, str) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,11 @@ def load_policy(path: Path | None = None) -> Policy:
     bounds, problems = dict(default_bounds()), list[tuple[Key, str]]()
     for name, stated in said.pop("parameters", {}).items():
         if stated is not None:
-            bounds[name] = replace(bounds[name], **{_ENDS[key]: value for key, value in stated.items() if value is not None})
-            problems += _bound_problems(name, bounds[name], stated)
+            wanted = {**asdict(bounds[name]), **{_ENDS[key]: value for key, value in stated.items() if value is not None}}
+            wrong = list(_bound_problems(name, wanted, stated))
+            problems += wrong
+            if not wrong:
+                bounds[name] = Bound(**wanted)
     said.pop("version", None)
     if said["dialect"] is not None and said["dialect"] not in DIALECTS:
         problems.append((("dialect",), f"{said['dialect']!r} is no engine that samplerfuzz knows; expected one of {', '.join(DIALECTS)}"))
@@ -97,22 +100,23 @@ def _unknown(key: Key) -> str:
     return f"unknown key; {f'did you mean {close[0]!r}? ' if close else ''}known: {', '.join(known)}"
 
 
-def _bound_problems(name: str, bound: Bound, stated: Mapping[str, Any]) -> Iterator[tuple[Key, str]]:
+def _bound_problems(name: str, wanted: Mapping[str, Any], stated: Mapping[str, Any]) -> Iterator[tuple[Key, str]]:
     def key(end: str) -> Key:
         """Return the key that is to blame: the end itself where the file states it, else the one that it states."""
         at = end if stated.get(end) is not None else next((e for e in ("min", "max") if stated.get(e) is not None), None)
         return ("parameters", name) if at is None else ("parameters", name, at)
 
     low, high = domain(name)
-    for end, value in (("min", bound.minimum), ("max", bound.maximum)):
+    minimum, maximum, default = wanted["minimum"], wanted["maximum"], wanted["default"]
+    for end, value in (("min", minimum), ("max", maximum)):
         if not low <= value <= high:
             yield key(end), f"{number_text(value)} is outside [{number_text(low)}, {number_text(high)}], where {name} is defined"
-    if bound.minimum > bound.maximum:
-        ends = f"min {number_text(bound.minimum)} is above max {number_text(bound.maximum)}"
-        yield key("min"), f"{ends}; state both ends, the smaller one first"
-    elif bound.default is not None and not bound.holds(bound.default):
+    if minimum > maximum:
+        yield key("min"), f"min {number_text(minimum)} is above max {number_text(maximum)}; state both ends, the smaller one first"
+    elif default is not None and not minimum <= default <= maximum:
         whose = "" if stated.get("default") is not None else " shipped"
-        yield key("default"), f"the{whose} default {number_text(bound.default)} is outside {bound.text()}; state a default within"
+        outside = f"the{whose} default {number_text(default)} is outside [{number_text(minimum)}, {number_text(maximum)}]"
+        yield key("default"), f"{outside}; state a default within"
 
 
 def _temperature_problems(bound: Bound, *, allowed: bool) -> Iterator[tuple[Key, str]]:

@@ -45,13 +45,22 @@ class WholeBound(_Strict):
     action: Literal["reject", "clamp", "flag"] | None = Field(default=None, description="What happens to a number outside.")
 
 
+class BiasBound(_Strict):
+    """The range of each addend of a bias; what is left out is the shipped policy's."""
+
+    min: _Real | None = Field(default=None, description="Smallest addend that passes.")
+    max: _Real | None = Field(default=None, description="Largest addend that passes.")
+    action: Literal["reject", "clamp", "flag"] | None = Field(default=None, description="What happens to a number outside.")
+
+
 def _bound_field(name: str) -> tuple[Any, Any]:
     bound = default_bounds()[name]
     what = parameter(name).summary or " · ".join(item.summary for item in parameter_owners()[name][:1])
     usual = f"[{number_text(bound.minimum)}, {number_text(bound.maximum)}]"
     default = None if bound.default is None else f", default {number_text(bound.default)}"
     description = f"{what}. Shipped: {usual}{default or ''}."
-    return (WholeBound if is_whole(name) else RealBound) | None, Field(default=None, description=description)
+    shape = BiasBound if parameter(name).kind == "bias" else WholeBound if is_whole(name) else RealBound
+    return shape | None, Field(default=None, description=description)
 
 
 _Parameters = create_model("Parameters", __base__=_Strict, **{name: _bound_field(name) for name in bounded()})  # type: ignore[call-overload]

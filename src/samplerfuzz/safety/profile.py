@@ -5,6 +5,7 @@ It keeps the means of each text, since the steps of one text are not independent
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
@@ -20,6 +21,7 @@ FORMAT = "samplerfuzz distribution profile 1"
 WATCHED = ("entropy", "relative_entropy", "varentropy", "log_max_min_ratio", "skewness", "excess_kurtosis", "kept")
 CHANGE = "entropy_change"  # |H − H of the step before|
 Step = Mapping[str, Any]
+_LARGEST = 1e100  # what is beyond counts as this much, so that sums of squares stay finite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,13 +115,43 @@ def load_profile(path: Path) -> Profile:
         raise UsageError(f"{path}: a damaged profile ({type(error).__name__}: {error}); make it again") from error
 
 
+def read_profile_of(paths: Iterable[Path]) -> Profile:
+    """Return the baseline of all texts in some files.
+
+    Args:
+      paths: profiles, or JSON objects with `model` and `steps`: a list of texts, each a list of steps (statistic -> number or null); `sampling`, where it
+        is there, becomes the settings.
+
+    Raises:
+      UsageError: a file is neither, or they are of different models or settings.
+    """
+    profiles = [_read(path) for path in paths]
+    if not profiles:
+        raise UsageError("a profile of no file; name at least one")
+    return functools.reduce(Profile.merge, profiles)
+
+
+def _read(path: Path) -> Profile:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: expected the statistics of texts, or a profile ({error})") from error
+    if isinstance(data, dict) and data.get("format") == FORMAT:
+        return load_profile(path)
+    try:
+        texts = [[{name: value for name, value in step.items() if name in WATCHED} for step in text] for text in data["steps"]]
+        return Profile.of(texts, model=str(data["model"]), settings=data.get("sampling"))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UsageError(f"{path}: expected model and steps, a list of lists of objects ({type(error).__name__}: {error})") from error
+
+
 def columns_of(text: Sequence[Step]) -> dict[str, list[float]]:
     """Return statistic -> its finite values over the steps of a text, the change of the entropy among them.
 
     >>> columns_of([{"entropy": 1.0}, {"entropy": 3.0, "skewness": None}])["entropy_change"]
     [2.0]
     """
-    found = {name: [float(x) for step in text if (x := step.get(name)) is not None and math.isfinite(x)] for name in WATCHED}
+    found = {name: [_bounded(x) for step in text if (x := step.get(name)) is not None and math.isfinite(x)] for name in WATCHED}
     return {**found, CHANGE: [abs(b - a) for a, b in itertools.pairwise(found["entropy"])]}
 
 
@@ -127,6 +159,10 @@ def text_of(columns: Mapping[str, Sequence[float]]) -> Text:
     """Return the means of a text."""
     means = {name: math.fsum(values) / len(values) for name, values in columns.items() if values}
     return Text(steps=max(map(len, columns.values()), default=0), means=means)
+
+
+def _bounded(value: float) -> float:
+    return min(max(float(value), -_LARGEST), _LARGEST)
 
 
 def _finite(value: Any) -> float:

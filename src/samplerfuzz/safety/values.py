@@ -91,6 +91,8 @@ def beyond_single(value: Any) -> str:
 
 def _number_fault(called: str, value: Any, bound: Bound, *, whole: bool) -> Fault | None:
     number = as_number(value)
+    if number is not None and bound.holds(number) and not (whole and number != math.floor(number)):
+        return None
     wanted = f"a {'whole ' if whole else ''}number in {bound.text()}"
     if number is None:
         hint = "; leave out the quotes" if isinstance(value, str) else ""
@@ -102,9 +104,7 @@ def _number_fault(called: str, value: Any, bound: Bound, *, whole: bool) -> Faul
         return Fault(kind=INFINITE, message=message, mended=bound.nearest(number))
     if whole and number != math.floor(number):
         return Fault(kind=NO_NUMBER, message=f"{called}={shown(value)} is no whole number; expected {wanted}")
-    if not bound.holds(number):
-        return Fault(kind=RANGE, message=message, severity=MEDIUM, mended=bound.nearest(number), may_pass=True)
-    return None
+    return Fault(kind=RANGE, message=message, severity=MEDIUM, mended=bound.nearest(number), may_pass=True)
 
 
 def _bias_fault(called: str, value: Any, bound: Bound) -> Fault | None:
