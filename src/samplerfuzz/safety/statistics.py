@@ -1,12 +1,14 @@
 """The numbers of a step on the device: the float32 twin of module step, compiled into the decoding step that it watches.
 
 Everything is a sum, a maximum or a count along the row; nothing is sorted. What would overflow is scaled by the range of the row first, what would
-cancel is centred first: ψ(λ) = ln(1 + E[eˣ − 1 − x]) with x = λ(S − H), whose mean is 0, so no digit is lost where λ is small. Sums of
-float32 are taken a tile at a time (module samplers.tiles), which keeps them right to about 1e-6 at any vocabulary.
+cancel is centred first: ψ(λ) = ln(1 + E[eˣ − 1 − x]) with x = λ(S − H), whose mean is 0, so no digit is lost where λ is small; for the smallest it is
+the series of the central moments. Sums of float32 are taken a tile at a time (module samplers.tiles), which keeps them right to about 1e-6 at any vocabulary.
 """
 
 from __future__ import annotations
 
+import functools
+import math
 from typing import Any
 
 import jax
@@ -17,11 +19,13 @@ from jax import lax
 from samplerfuzz.safety.step import FACTORS, FIELDS, FLOOR, TILTS
 from samplerfuzz.samplers import Chain, State, tiles
 from samplerfuzz.samplers.mass import below_max, half_difference
+from samplerfuzz.samplers.shortlist import marked, taken
 from samplerfuzz.samplers.stage import Filter
 from samplerfuzz.samplers.temperature import Temperature, divided
 
 _LEAST_NORMAL = np.float32(2.0**-126)
-_SMALL = 0.5
+_SMALL, _NEAR, _MOMENTS = 0.5, 0.1, 8
+_ROOM, _PAYS = 256, 16
 
 
 @jax.jit
@@ -53,9 +57,17 @@ def step_statistics(logits: jax.Array, kept: jax.Array, token: jax.Array, temper
     # a refused row is computed as one of zeros, so that nothing is raised by it, and blanked at the end
     clean = jnp.where(refused[:, None], 0.0, z)
     everything = (allowed & ~jnp.isnan(z)) | refused[:, None]
-    among = inside | refused[:, None]
+    among = inside | (refused[:, None] & (jnp.arange(z.shape[-1]) == 0))
     counters = {"kept": number, "nan": nan, "inf": infinite, "all_masked": number == 0}
-    told = {**_law(clean, among, everything, token, heat), **_shape(clean, among)}
+    own = jnp.take_along_axis(among, jnp.maximum(token, 0)[:, None], axis=-1)[:, 0] & (token >= 0)
+    at = jnp.where(own, token, -1)
+    if z.shape[-1] > _PAYS * _ROOM:
+        told = lax.cond(jnp.all(number <= _ROOM), _few, _of_the_set, clean, among, at, heat)
+    else:
+        told = _of_the_set(clean, among, at, heat)
+    told["mass_removed"] = _mass_removed(clean, among, everything, heat)
+    told["rank"] = _rank(clean, everything, jnp.maximum(token, 0)[:, None], heat)
+    told |= {name: jnp.where(token < 0, jnp.nan, told[name]) for name in ("surprisal", "excess", "rank")}
     columns = [
         counters[name].astype(jnp.float32) if name in counters else jnp.where(refused, jnp.nan, told[name].astype(jnp.float32))
         for name in FIELDS
@@ -85,37 +97,61 @@ def chain_statistics(chain: Chain, logits: jax.Array, final: jax.Array, token: j
     return jnp.asarray(step_statistics(jnp.where(kept, final, unfiltered), kept, token, 1.0))
 
 
-def _law(z: jax.Array, inside: jax.Array, allowed: jax.Array, token: jax.Array, heat: jax.Array) -> dict[str, jax.Array]:
+def _of_the_set(z: jax.Array, inside: jax.Array, at: jax.Array, heat: jax.Array) -> dict[str, jax.Array]:
+    """Return what the tokens `inside` alone decide; `at` [B]: where the token emitted stands, −1 for one outside."""
+    return {**_law(z, inside, at, heat), **_shape(z, inside)}
+
+
+def _few(z: jax.Array, inside: jax.Array, token: jax.Array, heat: jax.Array) -> dict[str, jax.Array]:
+    """Return the same from the set written one token behind the other: what filters leave is a small part of the row."""
+    places, number = marked(inside, _ROOM)
+    before = tiles.count(inside & (jnp.arange(z.shape[-1], dtype=jnp.int32)[None] < token[:, None]))
+    there = jnp.arange(_ROOM, dtype=jnp.int32)[None] < number[:, None]
+    few = jnp.where(there, taken(z, jnp.minimum(places, z.shape[-1] - 1)), 0.0)
+    return _of_the_set(few, there, jnp.where(token < 0, token, before), heat)
+
+
+def _law(z: jax.Array, inside: jax.Array, at: jax.Array, heat: jax.Array) -> dict[str, jax.Array]:
     exact = _exponents(z, inside, heat)
     s = jnp.maximum(exact, FLOOR)
-    weight = jnp.where(inside, jnp.exp(s), 0.0)
+    # written out once: what follows are many sums of it
+    weight, s = lax.optimization_barrier((jnp.where(inside, jnp.exp(s), 0.0), s))
     total = tiles.total(weight)
     mean = tiles.total(weight * s) / total
     away = mean[:, None] - s
     log_total = jnp.log(total)
     entropy = jnp.maximum(log_total - mean, 0.0)
     size = tiles.count(inside)
-    picked = jnp.maximum(token, 0)[:, None]
-    own = jnp.take_along_axis(exact, picked, axis=-1)[:, 0]
-    none = token < 0
+    own = jnp.where(at < 0, -jnp.inf, jnp.take_along_axis(exact, jnp.maximum(at, 0)[:, None], axis=-1)[:, 0])
+    moments = {power: tiles.total(weight * away**power) / total for power in range(2, _MOMENTS + 1)}
     found = {
         "entropy": entropy,
         "relative_entropy": jnp.where(size > 1, entropy / jnp.log(size.astype(jnp.float32)), jnp.nan),
-        "varentropy": tiles.total(weight * away**2) / total,
+        "varentropy": moments[2],
         "log_max_min_ratio": -jnp.min(jnp.where(inside, exact, 0.0), axis=-1),
-        "mass_removed": _mass_removed(z, inside, allowed, heat),
-        "rank": jnp.where(none, jnp.nan, _rank(z, allowed, picked, heat)),
-        "surprisal": jnp.where(none, jnp.nan, log_total - own),
-        "excess": jnp.where(none, jnp.nan, mean - own),
+        "surprisal": log_total - own,
+        "excess": mean - own,
     }
     for factor, tilt in zip(FACTORS, TILTS, strict=True):
-        x = np.float32(tilt) * away
-        lifted = jnp.where(inside, jnp.exp(s + x), 0.0)
-        series = 0.5 * x * x * (1 + x / 3 * (1 + x / 4 * (1 + x / 5 * (1 + x / 6))))
-        beyond = tiles.total(jnp.where(jnp.abs(x) < _SMALL, weight * series, lifted - weight * (1 + x))) / total
-        found[f"psi[{factor}]"] = jnp.log1p(beyond)
-        found[f"slope[{factor}]"] = tiles.total((lifted - weight) * away) / (total * (1 + beyond))
+        if abs(tilt) < _NEAR:
+            beyond = sum(moment * np.float32(tilt**power / math.factorial(power)) for power, moment in moments.items())
+            leaning = sum(moment * np.float32(tilt ** (power - 1) / math.factorial(power - 1)) for power, moment in moments.items())
+        else:
+            beyond, leaning = _tilted(weight, away, mean, total, tilt)
+        found[f"psi[{factor:.3g}]"] = jnp.log1p(beyond)
+        found[f"slope[{factor:.3g}]"] = leaning / (1 + beyond)
     return found
+
+
+def _tilted(weight: jax.Array, away: jax.Array, mean: jax.Array, total: jax.Array, tilt: float) -> tuple[jax.Array, jax.Array]:
+    """Return E[eˣ − 1 − x] and E[(S − H)(eˣ − 1)] for x = tilt·(S − H), in which eˣ p is a power of p that square roots give."""
+    root = jnp.sqrt(jnp.sqrt(weight))
+    power = functools.reduce(jnp.multiply, [root] * round(4 * (1 - tilt)))
+    lifted = power * jnp.exp(np.float32(tilt) * mean)[:, None]
+    x = np.float32(tilt) * away
+    series = 0.5 * x * x * (1 + x / 3 * (1 + x / 4 * (1 + x / 5 * (1 + x / 6))))
+    beyond = tiles.total(jnp.where(jnp.abs(x) < _SMALL, weight * series, lifted - weight * (1 + x))) / total
+    return beyond, tiles.total((lifted - weight) * away) / total
 
 
 def _exponents(z: jax.Array, inside: jax.Array, heat: jax.Array) -> jax.Array:
@@ -125,7 +161,7 @@ def _exponents(z: jax.Array, inside: jax.Array, heat: jax.Array) -> jax.Array:
 
 
 def _mass_removed(z: jax.Array, inside: jax.Array, allowed: jax.Array, heat: jax.Array) -> jax.Array:
-    weight = jnp.exp(_exponents(z, allowed, heat))
+    weight = lax.optimization_barrier(jnp.exp(_exponents(z, allowed, heat)))
     removed = tiles.total(jnp.where(inside, 0.0, weight))
     return removed / (removed + tiles.total(jnp.where(inside, weight, 0.0)))
 

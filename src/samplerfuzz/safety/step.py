@@ -35,10 +35,10 @@ NUMBERS = (
     "inf",  # +inf entries
     "all_masked",  # 1 where nothing can be drawn
 )
-FACTORS = (0.25, 0.5, 0.8, 0.95, 0.99, 1.01, 1.05, 1.25, 2.0)
+FACTORS = (0.5, 0.8, 0.95, 0.99, 1.01, 1.05, 4 / 3, 2.0)
 """How many times the declared temperature the tilted laws have."""
 TILTS = tuple(1 - 1 / factor for factor in FACTORS)
-FIELDS = (*NUMBERS, *(f"psi[{factor}]" for factor in FACTORS), *(f"slope[{factor}]" for factor in FACTORS))
+FIELDS = (*NUMBERS, *(f"psi[{factor:.3g}]" for factor in FACTORS), *(f"slope[{factor:.3g}]" for factor in FACTORS))
 PSI, SLOPE = slice(len(NUMBERS), len(NUMBERS) + len(TILTS)), slice(len(NUMBERS) + len(TILTS), len(FIELDS))
 COUNTS = ("kept", "rank", "nan", "inf", "all_masked")
 FLOOR = -1e4  # ln of a relative probability below which it is nothing, at twice the temperature too
@@ -130,8 +130,8 @@ def _law(z: np.ndarray, inside: np.ndarray, token: int, t: float) -> dict[str, f
         tilted = (1 - tilt) * clipped
         top = tilted.max()
         weight = np.exp(tilted - top)
-        found[f"psi[{factor}]"] = top + math.log(weight.sum()) - log_total + tilt * mean
-        found[f"slope[{factor}]"] = float((weight * away).sum() / weight.sum())
+        found[f"psi[{factor:.3g}]"] = top + math.log(weight.sum()) - log_total + tilt * mean
+        found[f"slope[{factor:.3g}]"] = float((weight * away).sum() / weight.sum())
     return found
 
 
