@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -65,7 +65,7 @@ class Moments:
         left_out = self.left_out + other.left_out
         if not (self.count and other.count):
             whole = self if self.count else other
-            return Moments(**{**asdict(whole), "left_out": left_out})
+            return replace(whole, left_out=left_out)
         a, b = self.count, other.count
         n, d = a + b, other.mean - self.mean
         second = self.second + other.second + d**2 * a * b / n
@@ -111,6 +111,7 @@ class Moments:
         empty = {"least": math.inf, "most": -math.inf}
         try:
             values = {name: empty[name] if data[name] is None and name in empty else data[name] for name in cls.__dataclass_fields__}
-            return cls(**{name: int(x) if name in ("count", "left_out") else float(x) for name, x in values.items()})
+            counts = {name: int(values.pop(name)) for name in ("count", "left_out")}
+            return cls(**counts, **{name: float(x) for name, x in values.items()})  # type: ignore[arg-type]
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"moments {dict(data)!r}: expected the numbers that `Moments.to_json` wrote ({error!r})") from error

@@ -134,13 +134,19 @@ def _law(z: jax.Array, inside: jax.Array, at: jax.Array, heat: jax.Array) -> dic
     }
     for factor, tilt in zip(FACTORS, TILTS, strict=True):
         if abs(tilt) < _NEAR:
-            beyond = sum(moment * np.float32(tilt**power / math.factorial(power)) for power, moment in moments.items())
-            leaning = sum(moment * np.float32(tilt ** (power - 1) / math.factorial(power - 1)) for power, moment in moments.items())
+            beyond = _series(moments, tilt, 0)
+            leaning = _series(moments, tilt, 1)
         else:
             beyond, leaning = _tilted(weight, away, mean, total, tilt)
         found[f"psi[{factor:.3g}]"] = jnp.log1p(beyond)
         found[f"slope[{factor:.3g}]"] = leaning / (1 + beyond)
     return found
+
+
+def _series(moments: dict[int, jax.Array], tilt: float, order: int) -> jax.Array:
+    """Return E[eˣ − 1 − x] for x = tilt·(S − H) from the central moments, or its derivative by the tilt."""
+    terms = [moment * np.float32(tilt ** (power - order) / math.factorial(power - order)) for power, moment in moments.items()]
+    return functools.reduce(jnp.add, terms)
 
 
 def _tilted(weight: jax.Array, away: jax.Array, mean: jax.Array, total: jax.Array, tilt: float) -> tuple[jax.Array, jax.Array]:

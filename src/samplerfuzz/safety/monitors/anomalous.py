@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import betaincc, betaln, xlog1py, xlogy
 
@@ -23,9 +24,9 @@ NAME = "anomalous tokens"
 _PRIOR = 0.5
 
 
-def _log_mixture(k: np.ndarray, n: np.ndarray, floor: float) -> np.ndarray:
+def _log_mixture(k: ArrayLike, n: ArrayLike, floor: float) -> np.ndarray:
     """Return ln of the mean likelihood over rates above `floor`."""
-    a, b = k + _PRIOR, n - k + _PRIOR
+    a, b = np.add(k, _PRIOR), np.subtract(n, k) + _PRIOR
     with np.errstate(divide="ignore"):
         return np.asarray(betaln(a, b) + np.log(betaincc(a, b, floor)) - betaln(_PRIOR, _PRIOR) - np.log(betaincc(_PRIOR, _PRIOR, floor)))
 

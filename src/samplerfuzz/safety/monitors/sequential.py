@@ -46,8 +46,8 @@ class SequentialTest:
 
     @property
     def log_e(self) -> float:
-        """ln of the e-value of all steps."""
-        return float(self._log_e(self.whole))
+        """ln of the e-value of all steps; what is less than e^−700 is not told apart."""
+        return max(float(self._log_e(self.whole)), -_LARGEST)
 
     @property
     def e_value(self) -> float:
