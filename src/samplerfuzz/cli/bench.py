@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from samplerfuzz.cli.bench_monitor import command as monitor
 from samplerfuzz.cli.seconds import Seconds
 from samplerfuzz.core.errors import UsageError
 
@@ -223,3 +224,6 @@ def power(repeats: int, seed: int, as_json: bool, out: Path | None) -> None:
     for size, draws in zip(found["sizes"], zip(*found["draws"].values(), strict=True), strict=True):
         table.add_row(f"{size:.1%}", *("–" if n is None else compact(n) for n in draws))
     Console().print(table)
+
+
+command.add_command(monitor)

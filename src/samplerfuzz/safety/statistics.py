@@ -128,7 +128,7 @@ def _law(z: jax.Array, inside: jax.Array, at: jax.Array, heat: jax.Array) -> dic
         "entropy": entropy,
         "relative_entropy": jnp.where(size > 1, entropy / jnp.log(size.astype(jnp.float32)), jnp.nan),
         "varentropy": moments[2],
-        "log_max_min_ratio": -jnp.min(jnp.where(inside, exact, 0.0), axis=-1),
+        "log_max_min_ratio": 0.0 - jnp.min(jnp.where(inside, exact, 0.0), axis=-1),
         "surprisal": log_total - own,
         "excess": mean - own,
     }

@@ -120,7 +120,7 @@ def _law(z: np.ndarray, inside: np.ndarray, token: int, t: float) -> dict[str, f
     clipped = np.maximum(s, FLOOR)
     mean = float((p * clipped).sum())
     away = mean - clipped
-    found = {"entropy": log_total - mean, "varentropy": float((p * away**2).sum()), "log_max_min_ratio": float(-s.min())}
+    found = {"entropy": log_total - mean, "varentropy": float((p * away**2).sum()), "log_max_min_ratio": float(0.0 - s.min())}
     if inside.sum() > 1:
         found["relative_entropy"] = found["entropy"] / math.log(inside.sum())
     if token >= 0:
