@@ -124,8 +124,8 @@ class TokenMonitor:
         return tuple(item["monitor"] for item in self._tests() if item["alarm"])
 
     def _tests(self) -> list[dict[str, Any]]:
-        items = [self.surprisal, self.support, *([] if self.anomalous is None else [self.anomalous])]
-        return [item.describe() for item in items]
+        found = [self.surprisal.describe(), self.support.describe()]
+        return found if self.anomalous is None else [*found, self.anomalous.describe()]
 
     def merge(self, other: TokenMonitor) -> None:
         """Add what another monitor saw, of another shard or stream.
