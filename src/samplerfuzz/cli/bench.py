@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from samplerfuzz.cli import bench_guard
+from samplerfuzz.cli.bench_guard import command as guard
+from samplerfuzz.cli.bench_monitor import command as monitor
 from samplerfuzz.cli.seconds import Seconds
 from samplerfuzz.core.errors import UsageError
 
@@ -39,7 +40,7 @@ def command() -> None:
     """Measure speed beside others: the same rows, the same run."""
 
 
-command.add_command(bench_guard.command)
+command.add_command(guard)
 
 
 @command.command("samplers", epilog=EPILOG)
@@ -227,3 +228,6 @@ def power(repeats: int, seed: int, as_json: bool, out: Path | None) -> None:
     for size, draws in zip(found["sizes"], zip(*found["draws"].values(), strict=True), strict=True):
         table.add_row(f"{size:.1%}", *("–" if n is None else compact(n) for n in draws))
     Console().print(table)
+
+
+command.add_command(monitor)

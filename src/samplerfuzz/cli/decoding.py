@@ -7,7 +7,7 @@ values of one set of stages.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -18,6 +18,7 @@ from samplerfuzz import samplers
 from samplerfuzz.cli.sampling import offered
 from samplerfuzz.core.registry import Parameter, opened_by, parameter, technique
 from samplerfuzz.llama.prompts import bucket
+from samplerfuzz.safety.statistics import chain_statistics
 
 if TYPE_CHECKING:
     from samplerfuzz.llama.tokenizer import Tokenizer
@@ -35,6 +36,7 @@ class Step:
     argmin: jax.Array  # int32, the token among them that the model likes least
     argmax: jax.Array  # int32, the token among them that the model likes most
     kept: jax.Array  # int32, how many they are
+    statistics: jax.Array | None = None  # float32 [B, F], in the order of samplerfuzz.safety.step.FIELDS; None: not asked for
 
 
 def history_of(prompts: list[list[int]], room: int) -> samplers.State:
@@ -78,6 +80,14 @@ def sample(chain: samplers.Chain, key: jax.Array, logits: jax.Array, state: samp
     final, _, infos = chain(logits, state)
     tokens, _ = samplers.draw(key, final)
     return tokens, chain.accept(state, tokens, infos), describe(logits, final)
+
+
+def watched(chain: samplers.Chain, key: jax.Array, logits: jax.Array, state: samplers.State) -> tuple[jax.Array, samplers.State, Step]:
+    """Do what `sample` does and measure the step."""
+    final, _, infos = chain(logits, state)
+    tokens, _ = samplers.draw(key, final)
+    told = replace(describe(logits, final), statistics=chain_statistics(chain, logits, final, tokens, state))
+    return tokens, chain.accept(state, tokens, infos), told
 
 
 def describe(logits: jax.Array, final: jax.Array) -> Step:
