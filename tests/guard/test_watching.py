@@ -256,26 +256,12 @@ def test_a_validator_that_fails_costs_no_answer(stub):
         assert guard.total("answer_anomalies", validator="failing") == 1
 
 
-class Rate:
-    """A monitor that alarms at its second update."""
-
-    def __init__(self):
-        self.taken = []
-        self.alarm = False
-        self.log_e_value = 0.0
-
-    def update(self, anomalous, tokens):
-        self.taken.append((anomalous, tokens))
-        self.log_e_value += 1.5
-        self.alarm = len(self.taken) > 1
-
-
-def test_an_alarm_of_the_rate_is_told_once(stub, registry):
-    with guarding(stub.url, registry=registry) as guard:
-        rate = guard.parts.watcher._rate = Rate()
-        for _ in range(3):
-            guard.post("/completion", {"prompt": "x"}, stub="anomalous")
-        guard.settle()
-        assert rate.taken == [(2, 4)] * 3
-        assert guard.total("alarms", monitor="anomalous_tokens") == 1
-        assert guard.total("e_value", monitor="anomalous_tokens") == 4.5
+def test_an_alarm_of_the_rate_is_told_once_and_not_at_the_usual_rate(stub, registry):
+    for usual, alarms in ((0.001, 1), (0.6, 0)):
+        with guarding(stub.url, registry=registry, usual_rate=usual) as guard:
+            for _ in range(6):  # half of the tokens are anomalous
+                guard.post("/completion", {"prompt": "x"}, stub="anomalous")
+            guard.settle()
+            assert guard.total("alarms", monitor="anomalous tokens") == alarms
+            assert (guard.total("e_value") > 9) == bool(alarms)
+            assert guard.get("/-/state.json").json()["alarms"] == alarms

@@ -39,6 +39,22 @@ SIGTERM and Ctrl-C let what is under way end; exit status 0.
     "--policy", "policy_file", type=click.Path(path_type=Path), metavar="FILE", help="What may be asked [default: the safe ranges]."
 )
 @click.option("--registry", type=click.Path(path_type=Path), metavar="FILE", help="registry.json of `probe census`: tokens to count.")
+@click.option(
+    "--usual-rate",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=1e-3,
+    show_default=True,
+    metavar="SHARE",
+    help="Share of those tokens that is no alarm.",
+)
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=1e-4,
+    show_default=True,
+    metavar="P",
+    help="Bound on the chance of a false alarm, ever.",
+)
 @click.option("--listen", default="127.0.0.1:8090", show_default=True, metavar="HOST:PORT", help="Where clients connect.")
 @click.option("--admin", metavar="HOST:PORT", help="Another address for the guard's own pages.")
 @click.option("--metrics-path", default="/metrics", show_default=True, metavar="PATH", help="Where metrics are, besides /-/metrics.")
@@ -67,6 +83,8 @@ def command(
     upstream_url: str | None,
     policy_file: Path | None,
     registry: Path | None,
+    usual_rate: float,
+    alpha: float,
     listen: str,
     admin: str | None,
     metrics_path: str,
@@ -110,6 +128,8 @@ def command(
         audit=audit,
         audit_bytes=audit_size,
         audit_files=audit_files,
+        usual_rate=usual_rate,
+        alpha=alpha,
     )
     policy = load_policy(policy_file)
     parts = assembled(settings, policy, registry=registry)

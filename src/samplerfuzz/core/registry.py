@@ -169,6 +169,7 @@ def parameter(name: str) -> Parameter:
     return next(p for t in parameter_owners()[name] for p in t.parameters if p.name == name)
 
 
+@cache
 def parameter_owners() -> dict[str, tuple[Technique, ...]]:
     """Map every parameter name to the techniques that read it."""
     owners: dict[str, tuple[Technique, ...]] = {}

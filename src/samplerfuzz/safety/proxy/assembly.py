@@ -30,4 +30,9 @@ def assembled(settings: Settings, policy: Policy, *, registry: Path | None = Non
     # settings are judged before a request is sent on; of an answer there is no need to say it again
     of_answers = [item for item in all_of_them if not isinstance(item, TemperatureValidator | SamplingParamsValidator)]
     pipeline = SamplingSafetyPipeline(of_answers, policy=policy)
-    return Parts(settings, policy, pipeline, anomalous=frozenset() if tokens is None else frozenset(tokens.tokens))
+    if tokens is None:
+        return Parts(settings, policy, pipeline)
+    from samplerfuzz.safety.monitors.anomalous import AnomalousTokenMonitor  # SciPy, for whoever has a registry
+
+    rate = AnomalousTokenMonitor(tokens.tokens, baseline=settings.usual_rate, alpha=settings.alpha)
+    return Parts(settings, policy, pipeline, anomalous=frozenset(tokens.tokens), rate=rate)

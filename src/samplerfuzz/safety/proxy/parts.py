@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from samplerfuzz.safety.policy import Policy
 from samplerfuzz.safety.proxy.audit import AuditLog
@@ -14,7 +14,10 @@ from samplerfuzz.safety.proxy.server_client import ServerClient
 from samplerfuzz.safety.proxy.settings import Settings
 from samplerfuzz.safety.proxy.state import LiveState
 from samplerfuzz.safety.proxy.telemetry import Telemetry
-from samplerfuzz.safety.proxy.watching import RateMonitor, Validates, Watcher
+from samplerfuzz.safety.proxy.watching import Validates, Watcher
+
+if TYPE_CHECKING:
+    from samplerfuzz.safety.monitors.anomalous import AnomalousTokenMonitor
 
 _WAITING_LINES = 10_000
 
@@ -29,7 +32,7 @@ class Parts:
         pipeline: Validates,
         *,
         anomalous: frozenset[int] = frozenset(),
-        rate: RateMonitor | None = None,
+        rate: AnomalousTokenMonitor | None = None,
     ) -> None:
         """Make them.
 

@@ -97,6 +97,8 @@ class Settings:
       own_pages: whether /, /metrics and /-/ are answered beside the server's paths (False: on an address of their own).
       audit: file of the decisions, or None.
       audit_bytes, audit_files: size at which a new one is begun, and how many old ones are kept.
+      usual_rate: share of anomalous tokens that is usual, in (0, 1): more of them is what the alarm is for.
+      alpha: bound on the probability that the alarm is ever a false one.
       logprobs_count: how many log-probabilities a position are asked for where the policy allows it.
     """
 
@@ -108,4 +110,6 @@ class Settings:
     audit: Path | None = None
     audit_bytes: int = 16 * 2**20
     audit_files: int = 5
+    usual_rate: float = 1e-3
+    alpha: float = 1e-4
     logprobs_count: int = 5

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from samplerfuzz.safety.proxy.answers import Choice, read
 from samplerfuzz.safety.proxy.background import Background
@@ -16,25 +16,14 @@ from samplerfuzz.safety.proxy.metrics import Metrics
 from samplerfuzz.safety.proxy.state import LiveState
 from samplerfuzz.safety.validators.distribution import DistributionMonitor
 
+if TYPE_CHECKING:
+    from samplerfuzz.safety.monitors.anomalous import AnomalousTokenMonitor
+
 LARGEST = 4 * 2**20
+ANOMALOUS = "anomalous tokens"
 _WAITING = 256
 _LONGEST_TEXT, _MOST_TOKENS = 2**16, 2**14  # of one text, so that a strange one does not keep the thread busy
 _WHOLE = 0.99  # a listed share from which its entropy is the whole row's, nearly
-
-
-class RateMonitor(Protocol):
-    """What a monitor of the share of anomalous tokens is asked for."""
-
-    def update(self, anomalous: int, tokens: int) -> Any:
-        """Take the next tokens."""
-
-    @property
-    def log_e_value(self) -> float:
-        """The evidence so far, as a logarithm."""
-
-    @property
-    def alarm(self) -> bool:
-        """Whether it is enough."""
 
 
 class Validates(Protocol):
@@ -84,7 +73,7 @@ class Watcher:
         state: LiveState,
         *,
         anomalous: Collection[int] = frozenset(),
-        rate: RateMonitor | None = None,
+        rate: AnomalousTokenMonitor | None = None,
     ) -> None:
         """Begin to watch.
 
@@ -130,10 +119,9 @@ class Watcher:
     def _examine(self, choice: Choice, watched: Watched) -> None:
         tokens = choice.tokens or None
         if tokens:
-            found = sum(token in self._anomalous for token in tokens)
             self._metrics.add("tokens", amount=len(tokens))
-            self._metrics.add("anomalous_tokens", amount=found)
-            self._watch_rate(found, len(tokens))
+            self._metrics.add("anomalous_tokens", amount=sum(token in self._anomalous for token in tokens))
+            self._watch_rate(tokens)
         statistics = [step_statistics(position) for position in choice.positions]
         for step in statistics:
             if step["entropy"] is not None:
@@ -148,15 +136,15 @@ class Watcher:
                     self._metrics.add("distribution_anomalies")
                 self._state.noticed(path=watched.path, validator=result.validator, severity=result.severity)
 
-    def _watch_rate(self, anomalous: int, tokens: int) -> None:
+    def _watch_rate(self, tokens: Sequence[int]) -> None:
         if self._rate is None:
             return
-        self._rate.update(anomalous, tokens)
-        self._metrics.put("e_value", self._rate.log_e_value, "anomalous_tokens")
+        self._rate.update([token for token in tokens if 0 <= token < 2**31])
+        self._metrics.put("e_value", self._rate.test.log_e, ANOMALOUS)
         if self._rate.alarm and not self._alarmed:
             self._alarmed = True
-            self._metrics.add("alarms", "anomalous_tokens")
-            self._state.noticed(path="", validator="anomalous_token_rate", severity="high")
+            self._metrics.add("alarms", ANOMALOUS)
+            self._state.noticed(path="", validator=f"rate of {ANOMALOUS}", severity="high")
 
 
 def step_statistics(listed: Sequence[float]) -> dict[str, Any]:
