@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from samplerfuzz.core.errors import UsageError
 from samplerfuzz.safety.proxy import dashboard
 from samplerfuzz.safety.proxy.audit import AuditLog
+from samplerfuzz.safety.proxy.endpoints import GUARDED, LET_BY
 from samplerfuzz.safety.proxy.metrics import MEANINGS, exported
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +32,7 @@ def test_the_audit_log_has_a_line_a_decision_and_no_word_of_the_client(stub, tmp
         guard.post("/v1/completions", {"prompt": SECRET, "temperature": 0.5})
         guard.post("/v1/completions", {"prompt": SECRET, "temperature": 3})
         guard.post("/v1/completions", {"prompt": SECRET, "temperature": SECRET})
-        guard.post("/v1/completions", {"prompt": SECRET, "unknown_field": SECRET, "metadata": {"x": SECRET}, "user": SECRET})
+        guard.post("/v1/completions", {"prompt": SECRET, SECRET: SECRET, "metadata": {"x": SECRET}, "user": SECRET})
         guard.post("/v1/completions", b'{"prompt": "' + SECRET.encode())
         guard.settle()
         found = lines(tmp_path / "audit.jsonl")
@@ -88,6 +89,28 @@ def test_metrics_are_what_prometheus_reads_and_each_has_its_name(stub):
     assert guard.total("rejects", parameter="top_p") == 1
     assert guard.total("rejects", reason="invalid_json") == 1
     assert guard.total("requests", action="reject") == 2
+
+
+def test_every_metric_and_guarded_path_is_documented():
+    document = (ROOT / "GUARD.md").read_text("utf-8")
+    for name, meaning in MEANINGS.items():
+        wire = exported(name)[0].removesuffix("_bucket")
+        labels = ", ".join(f"`{label}`" for label in meaning.labels) or "–"
+        assert f"| `{wire}` | {meaning.kind.__name__.lower()} | {labels} | {meaning.help} |" in document
+    for path in (*GUARDED, *(rule.partition(" ")[2] for rule in LET_BY)):
+        assert f"`{path}`" in document or f" {path}`" in document
+
+
+def test_a_guard_without_a_registry_loads_neither_jax_nor_scipy():
+    program = (
+        "import sys; import samplerfuzz.safety.proxy.serving; from samplerfuzz.safety.policy import Policy\n"
+        "from samplerfuzz.safety.proxy.assembly import assembled; from samplerfuzz.safety.proxy.settings import Settings, upstream\n"
+        "assembled(Settings(upstream=upstream('http://a')), Policy())\n"
+        "sys.exit(str([name for name in ('jax', 'scipy', 'torch') if name in sys.modules] or ''))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120)
+    assert not done.stderr.strip(), done.stderr
 
 
 def test_a_client_makes_up_no_labels(stub):

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from samplerfuzz.core.errors import UsageError
-
-_LONGEST_NAME = 64
+from samplerfuzz.safety.names import canonical
 
 
 class AuditLog:
@@ -80,13 +79,13 @@ class _Rotating(logging.handlers.RotatingFileHandler):
 def noticed(results: Sequence[Any]) -> list[dict[str, Any]]:
     """Return what an audit says of results: who noticed what of which parameter, and its numbers. A word that a client wrote stays out.
 
-    A message repeats the value it is about, so it is said only where that value is a number.
+    A field that is no sampling parameter is called "other": a client may write anything there. So may it in a value, which a message repeats.
     """
     found = []
     for item in results:
         numbers = {name: value for name, value in item.evidence.items() if isinstance(value, int | float | bool) or value is None}
         entry: dict[str, Any] = {"validator": item.validator, "severity": item.severity}
         if item.parameter is not None:
-            entry["parameter"] = item.parameter[:_LONGEST_NAME]
+            entry["parameter"] = canonical(item.parameter) or "other"
         found.append({**entry, **({"evidence": numbers} if numbers else {})})
     return found
