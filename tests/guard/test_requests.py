@@ -34,6 +34,7 @@ MALFORMED = {
     "control character": b'{"prompt": "\x01"}',
     "single quotes": b"{'temperature': 1}",
     "comment": b'{"temperature": 1 /* cold */}',
+    "too many fields": json.dumps({f"field{number}": 1 for number in range(129)}).encode(),
     "stream is a word": b'{"prompt": "x", "stream": "yes"}',
 }
 OUTSIDE = [
@@ -186,6 +187,15 @@ def test_a_large_value_makes_no_large_answer(guard, value):
     answer = ask(guard, "/v1/completions", {"prompt": "x", "temperature": value})
     assert answer.status_code == 400
     assert len(answer.content) < 1000
+
+
+def test_a_large_body_is_judged_and_goes_on_byte_for_byte(guard, stub):
+    body = b'{"prompt": "' + b"x " * 100_000 + b'", "temperature": 0.5}'
+    assert ask(guard, "/v1/completions", body).status_code == 200
+    assert stub.last().body == body
+    before = len(stub.asked)
+    assert ask(guard, "/v1/completions", body.replace(b"0.5", b"5.5")).status_code == 400
+    assert len(stub.asked) == before
 
 
 def test_a_body_above_the_limit_is_refused_before_it_is_read(stub):

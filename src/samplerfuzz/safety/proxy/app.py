@@ -9,6 +9,9 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import anyio
+import anyio.to_thread
+
 from samplerfuzz.safety.names import canonical
 from samplerfuzz.safety.proxy import headers as _headers
 from samplerfuzz.safety.proxy.admin import Pages
@@ -23,6 +26,7 @@ from samplerfuzz.safety.proxy.watching import Tap, Watched
 
 _LOG = logging.getLogger("samplerfuzz.guard")
 _RETRY_SECONDS = b"1"
+_LARGE = 32 * 2**10
 
 
 class Guard:
@@ -107,7 +111,7 @@ class Guard:
             reply = refusal(400, "query_not_allowed", f"{path} takes no query: settings stand in the body", name=None)
             found = Review(action="reject", reason="malformed:query", reply=reply)
         else:
-            found = review(parts.policy, raw_headers, body, depth=parts.settings.limits.depth)
+            found = await self._reviewed(raw_headers, body)
         self._count_review(found, path)
         with parts.telemetry.request(endpoint.operation, raw_headers, found.data) as span:
             if found.reply is not None:
@@ -126,6 +130,13 @@ class Guard:
         parts.metrics.add("responses", str(outcome.status))
         parts.metrics.observe("duration_seconds", seconds, path)
         self._write_down(found, outcome, path, seconds)
+
+    async def _reviewed(self, raw_headers: _headers.Raw, body: bytes) -> Review:
+        """Return what is decided of a body; a large one is read beside the serving, since others need not wait for it."""
+        policy, depth = self._parts.policy, self._parts.settings.limits.depth
+        if len(body) <= _LARGE:
+            return review(policy, raw_headers, body, depth=depth)
+        return await anyio.to_thread.run_sync(lambda: review(policy, raw_headers, body, depth=depth))
 
     async def _sent_on(
         self, found: Review, raw_headers: _headers.Raw, exchange: Exchange, outcome: Outcome, path: str, endpoint: Endpoint

@@ -19,6 +19,7 @@ TEXTS = frozenset(
     "prompt messages input instructions suffix input_prefix input_suffix input_extra prediction tools functions documents "
     "image_data audio metadata user safety_identifier prompt_cache_key".split()
 )
+MOST_FIELDS = 128  # what servers know is fewer; each that nobody knows costs a search for the name that was meant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,8 @@ def review(policy: Policy, raw_headers: _headers.Raw, body: bytes, *, depth: int
         _is_json(raw_headers)
         data = read_object(body, deepest=depth)
         _is_switch(data, "stream")
+        if len(data) > MOST_FIELDS:
+            raise MalformedError("too_many_fields", f"the body has {len(data)} fields; expected at most {MOST_FIELDS}")
     except MalformedError as error:
         reply = refusal(400, error.code, str(error), name=error.name)
         return Review(action="reject", reason=f"malformed:{error.code}", body=body, reply=reply)
