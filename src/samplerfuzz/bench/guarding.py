@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+import samplerfuzz
 from samplerfuzz.bench.fast_server import END, EVENTS
 from samplerfuzz.bench.machine import describe, load_average
 from samplerfuzz.core.errors import SamplerFuzzError
@@ -146,7 +148,10 @@ def _guard(server: int, policy: Path | None) -> Iterator[tuple[int, psutil.Proce
 @contextmanager
 def _process(module: str, *options: str, stdout: int | None = None, stderr: int | None = None) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", module, *options]
-    with subprocess.Popen(command, stdout=stdout, stderr=stderr, text=True) as process:
+    # this copy of the package, whichever is installed
+    paths = [str(Path(samplerfuzz.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    with subprocess.Popen(command, env=environment, stdout=stdout, stderr=stderr, text=True) as process:
         try:
             yield process
         finally:
