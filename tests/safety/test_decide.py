@@ -113,7 +113,7 @@ def test_a_parameter_given_under_two_names_is_said():
     assert any("one parameter" in result.message for result in results)
 
 
-def test_fields_that_choose_no_token_pass_untouched():
+def test_fields_that_are_no_sampling_parameters_pass_untouched():
     config = {field: object() for field in sorted(OTHER_FIELDS)}
     decision = Policy(unknown="reject").decide(config)
     assert (decision.action, decision.config, decision.results) == ("accept", config, ())

@@ -55,10 +55,10 @@ def policy_of(seed):
     )
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_random_policies_are_accused_of_nothing(seed):
     policy = policy_of(seed)
-    outcome = fuzz_validators(policy, validators=SamplingSafetyPipeline(policy=policy).validators, seed=seed, mixed=500)
+    outcome = fuzz_validators(policy, validators=SamplingSafetyPipeline(policy=policy).validators, seed=seed, mixed=300)
     assert [finding.text() for finding in outcome.findings] == []
     assert outcome.cases > 4000
 
@@ -74,7 +74,7 @@ def test_the_shipped_validators_are_accused_of_nothing(policy):
         DistributionMonitor(profile),
         RepetitionChecker(),
     )
-    outcome = fuzz_validators(policy, validators=validators, mixed=500)
+    outcome = fuzz_validators(policy, validators=validators, mixed=300)
     assert [finding.text() for finding in outcome.findings] == []
 
 

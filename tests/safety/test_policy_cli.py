@@ -98,6 +98,22 @@ def test_fuzzing_the_validators_of_a_policy_finds_nothing(tmp_path, capsys):
     assert "temperature" in report["validators"]
 
 
+def test_the_time_that_a_projects_file_gives_holds_for_validators(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = []
+
+    def fuzz_policy(file, *, seconds, **options):
+        asked.append(seconds)
+        return 0
+
+    monkeypatch.setattr("samplerfuzz.cli.validators.fuzz_policy", fuzz_policy)
+    assert run(capsys, "fuzz", "validators")[0] == 0
+    (tmp_path / "samplerfuzz.toml").write_text("max_time = 33.0\n")
+    assert run(capsys, "fuzz", "validators")[0] == 0
+    assert run(capsys, "fuzz", "validators", "--max-time", "5")[0] == 0
+    assert asked == [10.0, 33.0, 5.0]
+
+
 def test_a_finding_is_printed_with_its_configuration_and_exits_1(capsys, monkeypatch):
     monkeypatch.setattr("samplerfuzz.safety.bounds.Bound.holds", lambda self, value: not (value < self.minimum or value > self.maximum))
     status, out, _ = run(capsys, "fuzz", "validators", "--seed", "1", "--max-cases", "1")

@@ -36,7 +36,7 @@ _PACKAGES = (
     "scipy",
     "hypothesis",
     "pydantic",
-    "yaml",
+    "pyyaml",
     "rich",
     "click",
     "gguf",

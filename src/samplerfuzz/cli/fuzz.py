@@ -210,7 +210,7 @@ def command(
     if validating.TARGET in targets:
         meant = ("targets", "max_time", "max_cases", "seed", "policy", "quiet", "as_json")
         validating.refuse_unsuited(targets, [name for name in context.params if name not in meant and _is_given(context, name)])
-        seconds = max_time if _is_given(context, "max_time") else validating.SECONDS
+        seconds = validating.SECONDS if context.get_parameter_source("max_time") is ParameterSource.DEFAULT else max_time
         raise SystemExit(validating.fuzz_policy(policy, seconds=seconds, cases=max_cases, seed=seed, quiet=quiet, as_json=as_json))
     if policy is not None:
         raise UsageError(f"--policy {policy} means something to {validating.TARGET} only; name that target, or leave it out")

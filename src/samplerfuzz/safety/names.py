@@ -20,18 +20,23 @@ _ON_THE_WIRE: Mapping[str, str] = {
 }
 _SHORTEST = 3  # one letter is a name inside a library, not in a request
 
-# fields of OpenAI-compatible and llama.cpp's requests that choose no token
+# fields of the requests of OpenAI, vLLM, SGLang and llama.cpp that are no sampling parameters
 OTHER_FIELDS = frozenset(
-    "add_special_tokens audio background backend best_of cache_prompt chat_template chat_template_kwargs continue_final_message conversation "
-    "custom_params detokenize documents echo functions function_call grammar grammar_lazy grammar_triggers "
-    "guided_choice guided_grammar guided_json guided_regex id_slot ignore_eos image_data include include_stop_str_in_output input "
-    "input_extra input_prefix input_suffix instructions json_schema length_penalty logprobs lora max_completion_tokens max_output_tokens "
-    "max_tokens max_tool_calls messages metadata min_tokens modalities model n n_discard n_indent n_keep n_predict n_probs "
-    "nonce parallel_tool_calls parse_tool_calls post_sampling_probs prediction preserved_tokens previous_response_id priority prompt "
-    "prompt_cache_key prompt_logprobs reasoning reasoning_effort reasoning_format response_fields response_format return_progress "
-    "return_tokens safety_identifier samplers seed service_tier skip_special_tokens spaces_between_special_tokens stop stop_token_ids store "
-    "stream stream_options suffix t_max_predict_ms t_max_prompt_ms text timings_per_token tool_choice tools top_logprobs truncate_prompt_tokens "
-    "truncation use_beam_search user verbosity web_search_options".split()
+    "add_generation_prompt add_special_tokens audio backend background bad_words best_of cache_prompt cache_salt chat_template "
+    "chat_template_kwargs continue_final_message conversation custom_params detokenize documents ebnf echo function_call "
+    "functions grammar grammar_lazy grammar_triggers guided_choice guided_decoding_backend guided_grammar guided_json "
+    "guided_regex guided_whitespace_pattern id_slot ignore_eos image_data include include_reasoning include_stop_str_in_output "
+    "input input_extra input_prefix input_suffix instructions json_schema kv_transfer_params length_penalty logits_processors "
+    "logprobs lora lora_path max_completion_tokens max_output_tokens max_tokens max_tool_calls messages metadata min_tokens "
+    "mm_processor_kwargs modalities model moderation n n_cmpl n_discard n_indent n_keep n_predict n_probs no_stop_trim nonce "
+    "parallel_tool_calls parse_tool_calls post_sampling_probs prediction preserved_tokens previous_response_id priority prompt "
+    "prompt_cache_key prompt_cache_retention prompt_logprobs reasoning reasoning_effort reasoning_format reasoning_in_content "
+    "regex request_id response_fields response_format return_hidden_states return_logprob return_progress return_token_ids "
+    "return_tokens return_tokens_as_token_ids rid safety_identifier samplers seed separate_reasoning service_tier session_id "
+    "skip_special_tokens spaces_between_special_tokens speculative.n_max speculative.n_min speculative.p_min stop stop_token_ids "
+    "store stream stream_options stream_reasoning structured_outputs suffix t_max_predict_ms t_max_prompt_ms text "
+    "thinking_forced_open thinking_token_budget timings_per_token tool_choice tools top_logprobs top_logprobs_num "
+    "truncate_prompt_tokens truncation use_beam_search user verbosity vllm_xargs web_search_options".split()
 )
 
 
@@ -65,7 +70,7 @@ def canonical(name: Any) -> str | None:
 
 
 def is_other_field(name: Any) -> bool:
-    """Whether a field of a request is known to choose no token."""
+    """Whether a field of a request is known to be no sampling parameter."""
     return isinstance(name, str) and name in OTHER_FIELDS
 
 

@@ -80,7 +80,7 @@ class Policy:
             find_dialect(self.dialect)
 
     def decide(self, config: Mapping[str, Any] | Any) -> Decision:
-        """Return what becomes of a request with these fields; fields that choose no token pass untouched.
+        """Return what becomes of a request with these fields; fields that are no sampling parameters pass untouched.
 
         >>> decision = Policy().decide({"temperature": 5.0, "top_p": 0.9})
         >>> decision.action, decision.results[0].message
