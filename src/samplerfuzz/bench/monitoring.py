@@ -16,9 +16,9 @@ from samplerfuzz.llama.load import load_model
 from samplerfuzz.llama.models import resolve
 from samplerfuzz.safety.statistics import chain_statistics
 
-CHAINS: Mapping[str, Callable[[], samplers.Chain]] = {
-    "T": lambda: samplers.chain(samplers.temperature(0.8)),
-    "T + top-k 50 + top-p 0.9": lambda: samplers.chain(samplers.temperature(0.8), samplers.top_k(50), samplers.top_p(0.9)),
+CHAINS: Mapping[str, Mapping[str, float]] = {
+    "T": {"temperature": 0.8},
+    "T + top-k 50 + top-p 0.9": {"temperature": 0.8, "top_k": 50, "top_p": 0.9},
 }
 TOKENS = 32
 _FEWEST = 5
@@ -46,8 +46,8 @@ def overhead(model_name: str, *, rows: Sequence[int], seconds: float, tell: Call
     tell(f"loading {model_name}")
     model, _ = load_model(resolve(model_name))
     before, lines = load_average(), []
-    for name, make in CHAINS.items():
-        chain = make()
+    for name, parameters in CHAINS.items():
+        chain = samplers.build(tuple(parameters), parameters)
         for batch in rows:
             tell(f"{name}, B = {batch}")
             prompts = [_PROMPT] * batch
