@@ -75,6 +75,7 @@ class Handler(socketserver.StreamRequestHandler):
             key, _, value = line.decode("latin-1").partition(":")
             headers.append((key, value.strip()))
         length = next((int(value) for key, value in headers if key.lower() == "content-length"), 0)
+        self.method = method
         asked = Asked(method, target, headers, self.rfile.read(length))
         self.server.stub.asked.append(asked)
         want = (asked.header("x-stub") or [""])[0]
@@ -85,7 +86,7 @@ class Handler(socketserver.StreamRequestHandler):
 
     def document(self, body, *lines, status="200 OK"):
         self.head("Content-Type: application/json", f"Content-Length: {len(body)}", *lines, status=status)
-        self.wfile.write(body)
+        self.wfile.write(b"" if self.method == "HEAD" else body)
         return True
 
     def chunk(self, piece):

@@ -4,8 +4,14 @@ import json
 
 import pytest
 from guarding import guarding
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from samplerfuzz.safety.policy import Policy
+from samplerfuzz.safety.proxy.telemetry import Telemetry
 
 openai = pytest.importorskip("openai")
 
@@ -49,28 +55,14 @@ def test_openais_client_sees_that_a_stream_broke_off(client):
         list(stream)
 
 
-@pytest.fixture(scope="module")
-def collected():
-    """An SDK that keeps what it is told; the process can be given one only."""
-    from opentelemetry import metrics, trace
-    from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-
+def test_a_request_is_a_span_below_the_clients_and_its_tokens_are_counted(stub):
     spans, reader = InMemorySpanExporter(), InMemoryMetricReader()
-    tracing = TracerProvider(shutdown_on_exit=False)
-    tracing.add_span_processor(SimpleSpanProcessor(spans))
-    trace.set_tracer_provider(tracing)
-    metrics.set_meter_provider(MeterProvider([reader], shutdown_on_exit=False))
-    return spans, reader
-
-
-def test_a_request_is_a_span_below_the_clients_and_its_tokens_are_counted(collected, stub):
-    spans, reader = collected
+    tracers = TracerProvider(shutdown_on_exit=False)
+    tracers.add_span_processor(SimpleSpanProcessor(spans))
+    meters = MeterProvider([reader], shutdown_on_exit=False)
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     with guarding(stub.url) as guard:
+        guard.parts.telemetry = Telemetry(host="the.server", port=80, tracers=tracers, meters=meters)
         body = {"model": "m", "messages": [{"role": "user", "content": "a secret"}], "temperature": 0.5, "top_k": 40, "max_tokens": 5}
         guard.post("/v1/chat/completions", body, headers={"traceparent": parent})
         guard.post("/v1/chat/completions", {**body, "temperature": 9})
@@ -91,6 +83,7 @@ def test_a_request_is_a_span_below_the_clients_and_its_tokens_are_counted(collec
     assert f"{first.parent.span_id:016x}" == "b7ad6b7169203331"
     sent = stub.asked[-1].header("traceparent")
     assert sent == [f"00-0af7651916cd43dd8448eb211c80319c-{first.context.span_id:016x}-01"]
+    assert (told["server.address"], told["server.port"]) == ("the.server", 80)
     assert "a secret" not in json.dumps([json.loads(span.to_json()) for span in (first, second)])
     found = {
         metric.name: metric

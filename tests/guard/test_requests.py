@@ -146,12 +146,21 @@ def test_a_clamp_rewrites_the_number_and_nothing_else(stub):
         answer = ask(guard, "/v1/completions", {"prompt": "ä😀", "temperature": 1.5, "stop": ["\n"], "top_p": 0.9, "n": 1})
         assert answer.status_code == 200
         assert answer.headers["x-samplerfuzz-decision"] == "clamp; temperature=1.0"
+        assert answer.headers["x-samplerfuzz-rewritten"] == "settings"
         sent = json.loads(stub.last().body)
         assert sent == {"prompt": "ä😀", "temperature": 1.0, "stop": ["\n"], "top_p": 0.9, "n": 1}
         assert stub.last().header("content-length") == [str(len(stub.last().body))]
         assert guard.total("clamps", parameter="temperature") == 1
         assert guard.total("temperature_anomalies") == 1
         assert ask(guard, "/v1/completions", MALFORMED["nan"]).status_code == 400
+
+
+def test_defaults_are_added_where_the_policy_says_so(stub):
+    with guarding(stub.url, Policy(add_defaults=True)) as guard:
+        answer = ask(guard, "/v1/completions", {"prompt": "x", "top_p": 0.5})
+        assert (answer.headers["x-samplerfuzz-decision"], answer.headers["x-samplerfuzz-rewritten"]) == ("accept", "settings")
+        sent = json.loads(stub.last().body)
+        assert (sent["prompt"], sent["top_p"], sent["temperature"]) == ("x", 0.5, 1.0)
 
 
 def test_a_flagged_parameter_goes_on_byte_for_byte(stub):

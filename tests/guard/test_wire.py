@@ -170,6 +170,14 @@ def test_a_rule_that_lets_by_too_much_is_a_usage_error(text):
         rule(text)
 
 
+def test_a_head_request_has_the_headers_and_no_body(guard, stub):
+    shown = guard.raw(request(b"/v1/models", method=b"HEAD", body=b""))
+    assert shown.startswith(b"HTTP/1.1 200")
+    assert b"content-length: 26" in shown.lower()
+    assert shown.endswith(b"\r\n\r\n")
+    assert stub.last().method == "HEAD"
+
+
 def test_an_allowed_path_is_let_by(stub):
     with guarding(stub.url, let_by=[rule("GET /slots")]) as guard:
         assert guard.get("/slots").status_code == 200

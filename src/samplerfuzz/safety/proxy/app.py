@@ -148,7 +148,6 @@ class Guard:
             asked = asking(endpoint.shape, found.data, parts.settings.logprobs_count)
         carried = parts.telemetry.headers()
         sent = [*_headers.end_to_end(raw_headers, without=[name for name, _ in carried]), *carried]
-        decided = _decision(found)
         if asked is not None:
             parts.metrics.add("logprobs_requests")
             call = Call(
@@ -159,14 +158,14 @@ class Guard:
                 plain=True,
                 strip=True,
                 retries=True,
-                answer_headers=[*decided, _REWRITTEN],
+                answer_headers=_decision(found, logprobs=True),
             )
             tap = Tap()
             await exchange.forward(parts.server, call, outcome, tap)
             if not outcome.retry:
                 self._watch(tap, outcome, found, path, endpoint)
                 return
-        call = Call(method="POST", path=path, headers=sent, body=found.body, plain=watches, answer_headers=decided)
+        call = Call(method="POST", path=path, headers=sent, body=found.body, plain=watches, answer_headers=_decision(found))
         plain_tap = Tap() if watches else None
         await exchange.forward(parts.server, call, outcome, plain_tap)
         if asked is not None and outcome.status == 200:
@@ -237,14 +236,15 @@ class Guard:
         )
 
 
-_REWRITTEN = (b"x-samplerfuzz-rewritten", b"logprobs")
-
-
-def _decision(found: Review) -> list[tuple[bytes, bytes]]:
-    """Return the header that says what was decided: of a clamp with the parameters and what they became."""
+def _decision(found: Review, *, logprobs: bool = False) -> list[tuple[bytes, bytes]]:
+    """Return the headers that say what was decided, of a clamp with the parameters and what they became, and what was written anew."""
     said = [found.action]
     for item in found.results:
         value, name = item.evidence.get("forwarded"), canonical(item.parameter)
         if name is not None and isinstance(value, int | float):
             said.append(f"{name}={value}")
-    return [(_headers.DECISION, "; ".join(said[:20]).encode("ascii", "replace"))]
+    rewritten = [*(["settings"] if found.rewritten else []), *(["logprobs"] if logprobs else [])]
+    return [
+        (_headers.DECISION, "; ".join(said[:20]).encode("ascii", "replace")),
+        *([(_headers.REWRITTEN, ", ".join(rewritten).encode())] if rewritten else []),
+    ]

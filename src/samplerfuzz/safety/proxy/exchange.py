@@ -155,7 +155,7 @@ class Exchange:
             outcome.events = kind == "text/event-stream"
             outcome.watchable = response.status_code == 200 and not coded
             stripper = Stripper(events=outcome.events, largest=LARGEST) if call.strip and outcome.watchable else None
-            dropped = (_headers.DECISION, *((b"content-length",) if stripper else ()))
+            dropped = (*_headers.OWN, *((b"content-length",) if stripper else ()))
             given = [*_headers.end_to_end(response.headers.raw, without=dropped), *call.answer_headers]
             await self._send({"type": "http.response.start", "status": response.status_code, "headers": given})
             outcome.started = True

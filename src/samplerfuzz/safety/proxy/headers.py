@@ -19,7 +19,7 @@ _HOP = frozenset(
         b"http2-settings",
     )
 )
-DECISION = b"x-samplerfuzz-decision"
+DECISION, REWRITTEN = OWN = (b"x-samplerfuzz-decision", b"x-samplerfuzz-rewritten")
 
 
 def end_to_end(headers: Raw, *, without: Iterable[bytes] = ()) -> list[tuple[bytes, bytes]]:
@@ -50,7 +50,7 @@ def to_upstream(headers: Raw, *, host: str, length: int | None, plain: bool) -> 
       length: of the body, None for none.
       plain: whether the answer is to come uncompressed, so that it can be watched.
     """
-    replaced = {b"host", b"content-length", b"expect", DECISION, *((b"accept-encoding",) if plain else ())}
+    replaced = {b"host", b"content-length", b"expect", *OWN, *((b"accept-encoding",) if plain else ())}
     kept = end_to_end(headers, without=replaced)
     new = [(b"host", host.encode())]
     if plain:

@@ -30,6 +30,7 @@ class Review:
       action: "accept", "flag", "clamp" or "reject"; "reject" too where the body could not be read.
       reason: "policy", "malformed" (with the parser's code after a colon) or "error": the policy itself failed.
       body: what is sent on.
+      rewritten: whether that is not what came, byte for byte.
       data: the request as it was read, {} where it could not be.
       settings: what the policy was shown, with what is sent on in place of what came.
       results: what the policy noticed.
@@ -39,6 +40,7 @@ class Review:
     action: str
     reason: str = "policy"
     body: bytes = b""
+    rewritten: bool = False
     data: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     results: Sequence[Result] = ()
@@ -88,7 +90,7 @@ def _reviewed(decision: Decision, body: bytes, data: dict[str, Any], settings: d
     changed = {name: value for name, value in data.items() if name in TEXTS or name in wanted}
     changed |= {name: value for name, value in wanted.items() if name not in TEXTS}
     written = json.dumps(changed, allow_nan=False, separators=(",", ":")).encode()
-    return Review(action=decision.action, body=written, data=changed, settings=wanted, results=results)
+    return Review(action=decision.action, body=written, rewritten=True, data=changed, settings=wanted, results=results)
 
 
 def _refused(results: Sequence[Result]) -> Reply:

@@ -33,11 +33,18 @@ _LONGEST = 128
 class Telemetry:
     """Spans and histograms of one guard."""
 
-    def __init__(self, *, host: str, port: int | None) -> None:
-        """Take tracer and meter of whatever SDK the process has."""
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int | None,
+        tracers: trace.TracerProvider | None = None,
+        meters: metrics.MeterProvider | None = None,
+    ) -> None:
+        """Take tracer and meter of the providers given, or of whatever SDK the process has; `host` and `port` are the server's."""
         self._server: dict[str, Any] = {"server.address": host, **({} if port is None else {"server.port": port})}
-        self._tracer = trace.get_tracer("samplerfuzz.guard", samplerfuzz.__version__)
-        meter = metrics.get_meter("samplerfuzz.guard", samplerfuzz.__version__)
+        self._tracer = trace.get_tracer("samplerfuzz.guard", samplerfuzz.__version__, tracers)
+        meter = metrics.get_meter("samplerfuzz.guard", samplerfuzz.__version__, meters)
         self._duration = meter.create_histogram("gen_ai.client.operation.duration", "s", "Duration of a request to a model.")
         self._usage = meter.create_histogram("gen_ai.client.token.usage", "{token}", "Tokens of a request, as the server counted them.")
 
