@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from samplerfuzz.cli.bench_guard import command as guard
 from samplerfuzz.cli.bench_models import llama, probe
+from samplerfuzz.cli.bench_monitor import command as monitor
 from samplerfuzz.cli.seconds import Seconds
 from samplerfuzz.core.errors import UsageError
 
@@ -39,6 +41,7 @@ def command() -> None:
     """Measure speed beside others: the same rows, the same run."""
 
 
+command.add_command(guard)
 command.add_command(llama)
 command.add_command(probe)
 
@@ -228,3 +231,6 @@ def power(repeats: int, seed: int, as_json: bool, out: Path | None) -> None:
     for size, draws in zip(found["sizes"], zip(*found["draws"].values(), strict=True), strict=True):
         table.add_row(f"{size:.1%}", *("–" if n is None else compact(n) for n in draws))
     Console().print(table)
+
+
+command.add_command(monitor)

@@ -88,9 +88,7 @@ def probe(model: str, rows: int, max_new_tokens: int, ids: int, rounds: int, as_
     _compile_anew()
     with Console(stderr=True).status("loading the model") as status:
         loaded, _ = load_model(path)
-        told = rates(
-            loaded, load_tokenizer(path), FEW, rows=rows, new_tokens=max_new_tokens, ids=ids, rounds=rounds, tell=status.update
-        )
+        told = rates(loaded, load_tokenizer(path), FEW, rows=rows, new_tokens=max_new_tokens, ids=ids, rounds=rounds, tell=status.update)
     _finish({"model": model, **told}, as_json, out, _print_probing)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import jax
@@ -12,6 +12,7 @@ import numpy as np
 
 from samplerfuzz import samplers
 from samplerfuzz.llama.prompts import bucket
+from samplerfuzz.safety.statistics import chain_statistics
 
 if TYPE_CHECKING:
     from samplerfuzz.llama.tokenizer import Tokenizer
@@ -27,6 +28,7 @@ class Step:
     argmin: jax.Array  # int32, the token among them that the model likes least
     argmax: jax.Array  # int32, the token among them that the model likes most
     kept: jax.Array  # int32, how many they are
+    statistics: jax.Array | None = None  # float32 [B, F], in the order of samplerfuzz.safety.step.FIELDS; None: not asked for
 
 
 def history_of(prompts: list[list[int]], room: int) -> samplers.State:
@@ -52,6 +54,14 @@ def sample(chain: samplers.Chain, key: jax.Array, logits: jax.Array, state: samp
     final, _, infos = chain(logits, state)
     tokens, _ = samplers.draw(key, final)
     return tokens, chain.accept(state, tokens, infos), describe(logits, final)
+
+
+def watched(chain: samplers.Chain, key: jax.Array, logits: jax.Array, state: samplers.State) -> tuple[jax.Array, samplers.State, Step]:
+    """Do what `sample` does and measure the step."""
+    final, _, infos = chain(logits, state)
+    tokens, _ = samplers.draw(key, final)
+    told = replace(describe(logits, final), statistics=chain_statistics(chain, logits, final, tokens, state))
+    return tokens, chain.accept(state, tokens, infos), told
 
 
 def describe(logits: jax.Array, final: jax.Array) -> Step:

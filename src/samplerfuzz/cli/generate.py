@@ -49,10 +49,12 @@ token, the more probable, and -0.001 emits the least likely of those allowed.
 @click.option(
     "--dtype", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True, help="What the model computes in."
 )
+@click.option("--statistics", type=click.Path(dir_okay=False, path_type=Path), default=None, metavar="FILE",
+    help="Measure every step on the device: a table on standard error, JSON in FILE, with what the monitors say.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a prompt: ids, text, and every step in numbers.")
 def command(
     model: str, prompt: str | None, seed: int | None, max_new_tokens: int, batch_file: Path | None, dtype: str, as_json: bool,
-    breakers: tuple[str, ...], **sampling: float,
+    statistics: Path | None, breakers: tuple[str, ...], **sampling: float,
 ) -> None:  # fmt: skip
     """Continue PROMPT with MODEL, a name of `samplerfuzz models ls` or a path; PROMPT - reads standard input.
 
@@ -72,13 +74,23 @@ def command(
         ids.extend([] if ids or tokenizer.bos_id is None else [tokenizer.bos_id])
     chosen = secrets.randbelow(2**32) if seed is None else seed
     begin = time.monotonic()
-    pieces = _decode(path, dtype, encoded, tokenizer, chosen, max_new_tokens, sampling, breakers)
+    from samplerfuzz.cli.statistics import Recording
+
+    recording = Recording()
+    pieces = _decode(path, dtype, encoded, tokenizer, chosen, max_new_tokens, sampling, breakers, measured=statistics is not None)
+    if statistics is not None:
+        pieces = recording.through(pieces)
     if as_json:
         emitted = _print_json(pieces, prompts, encoded, tokenizer, chosen, sampling)
     elif len(prompts) == 1:
         emitted = _print_stream(pieces, tokenizer, encoded[0])
     else:
         emitted = _print_batch(pieces, tokenizer, encoded)
+    if statistics is not None:
+        from rich.console import Console
+
+        recording.show(Console(stderr=True))
+        recording.write(statistics, model=model, seed=chosen)
     click.echo(f"seed {chosen}, {emitted} tokens in {time.monotonic() - begin:.1f} s, loading and compiling included", err=True)
 
 
@@ -98,11 +110,11 @@ def _prompts(prompt: str | None, batch_file: Path | None) -> list[str]:
 
 def _decode(
     path: Path, dtype: str, prompts: list[list[int]], tokenizer: Tokenizer, seed: int, count: int, sampling: dict[str, float],
-    breakers: tuple[str, ...],
+    breakers: tuple[str, ...], *, measured: bool,
 ) -> Iterator[Generated]:  # fmt: skip
     import jax
 
-    from samplerfuzz.cli.decoding import breaking, history_of, sample
+    from samplerfuzz.cli.decoding import breaking, history_of, sample, watched
     from samplerfuzz.llama.decoding import stream
     from samplerfuzz.llama.load import load_model
     from samplerfuzz.samplers.given import chain_of
@@ -113,7 +125,7 @@ def _decode(
     return stream(
         model,
         prompts,
-        sample=sample,
+        sample=watched if measured else sample,
         sampler_params=chain,
         sampler_state=chain.begin(history_of(prompts, count)),
         key=jax.random.key(seed),

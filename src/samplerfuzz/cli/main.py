@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "generate": ("samplerfuzz.cli.generate", "Continue a prompt, at any real temperature."),
     "probe": ("samplerfuzz.cli.probe", "Ask what a model does at every temperature."),
     "policy": ("samplerfuzz.cli.policy", "Write, check or show what a deployment may be asked for."),
+    "guard": ("samplerfuzz.cli.guard", "Stand in front of a server: hold requests to a policy, watch answers."),
     "models": ("samplerfuzz.cli.models", "List, get or describe the models."),
     "zoo": ("samplerfuzz.cli.zoo", "Fuzz the documented bugs of the zoo: the kill matrix."),
     "bench": ("samplerfuzz.cli.bench", "Measure the speed of the samplers beside others."),

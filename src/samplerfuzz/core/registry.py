@@ -174,6 +174,7 @@ def offered() -> list[Technique]:
     return [item for item in TECHNIQUES.values() if not item.coin and item.parameters[0].is_number]
 
 
+@cache
 def parameter_owners() -> dict[str, tuple[Technique, ...]]:
     """Map every parameter name to the techniques that read it."""
     owners: dict[str, tuple[Technique, ...]] = {}
