@@ -70,14 +70,15 @@ def test_the_power_grows_with_the_bias(capsys, tmp_path):
 
 def test_what_the_statistics_cost_is_measured_side_by_side(capsys, tmp_path):
     out_path = tmp_path / "cost"
-    code, out, _ = run(capsys, "bench", "monitor", "--model", "tiny", "--seconds", "0", "--json", "--out", str(out_path))
-    assert code == 0
+    code, out, error = run(capsys, "bench", "monitor", "--model", "tiny", "--seconds", "0.1", "--json", "--out", str(out_path))
+    assert code == 0, error
     found = json.loads(out)
     assert found == json.loads(out_path.with_name("cost.json").read_text(encoding="utf-8"))
-    assert [(line["chain"], line["rows"], line["pairs"]) for line in found["lines"]] == [("T", 1, 5), ("T + top-k 50 + top-p 0.9", 1, 5)]
+    assert [(line["chain"], line["rows"]) for line in found["lines"]] == [("T", 1), ("T + top-k 50 + top-p 0.9", 1)]
     for line in found["lines"]:
         low, high = line["quartiles"]
         assert 0 < low <= line["ratio"] <= high
+        assert line["pairs"] >= 5
 
 
 def test_the_power_of_the_monitors_is_written_as_a_table_and_a_picture(capsys, tmp_path, monkeypatch):
