@@ -66,3 +66,32 @@ def test_the_power_grows_with_the_bias(capsys, tmp_path):
         assert told[0] < told[3] < told[5]
     document = (tmp_path / "power.md").read_text(encoding="utf-8")
     assert "| 0.5% |" in document
+
+
+def test_what_the_statistics_cost_is_measured_side_by_side(capsys, tmp_path):
+    out_path = tmp_path / "cost"
+    code, out, error = run(capsys, "bench", "monitor", "--model", "tiny", "--seconds", "0.1", "--json", "--out", str(out_path))
+    assert code == 0, error
+    found = json.loads(out)
+    assert found == json.loads(out_path.with_name("cost.json").read_text(encoding="utf-8"))
+    assert [(line["chain"], line["rows"]) for line in found["lines"]] == [("T", 1), ("T + top-k 50 + top-p 0.9", 1)]
+    for line in found["lines"]:
+        low, high = line["quartiles"]
+        assert 0 < low <= line["ratio"] <= high
+        assert line["pairs"] >= 5
+
+
+def test_the_power_of_the_monitors_is_written_as_a_table_and_a_picture(capsys, tmp_path, monkeypatch):
+    from samplerfuzz.bench import detection
+
+    monkeypatch.setattr(detection, "FAULTS", tuple(fault for fault in detection.FAULTS if "+100 %" in fault.name))
+    monkeypatch.setattr(detection, "CORRECT", detection.CORRECT[-1:])
+    asked = ("bench", "monitor", "--power", "--repeats", "1", "--most", "256", "--correct", "8192", "--out", str(tmp_path / "power"))
+    code, out, _ = run(capsys, *asked)
+    assert code == 0
+    assert "median tokens to the alarm" in out
+    found = json.loads((tmp_path / "power.json").read_text(encoding="utf-8"))
+    assert found["faults"][0]["tokens"]["surprisal"] < 256
+    assert found["correct"][0]["alarms"] == {"surprisal": 0, "kept set": 0, "anomalous tokens": 0}
+    assert "8,192 tokens" in (tmp_path / "power.md").read_text(encoding="utf-8")
+    assert (tmp_path / "power.svg").exists()

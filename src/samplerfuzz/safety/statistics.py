@@ -8,7 +8,9 @@ the series of the central moments. Sums of float32 are taken a tile at a time (m
 from __future__ import annotations
 
 import functools
+import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -25,7 +27,7 @@ from samplerfuzz.samplers.temperature import Temperature, divided
 
 _LEAST_NORMAL = np.float32(2.0**-126)
 _SMALL, _NEAR, _MOMENTS = 0.5, 0.1, 8
-_ROOM, _PAYS = 256, 16
+_ROOM, _PAYS, _BLOCK = 256, 16, 1024
 
 
 @jax.jit
@@ -52,7 +54,9 @@ def step_statistics(logits: jax.Array, kept: jax.Array, token: jax.Array, temper
     heat = jnp.broadcast_to(jnp.asarray(temperature, jnp.float32), z.shape[:1])[:, None]
     allowed = z != -jnp.inf
     inside = allowed & kept
-    number, nan, infinite = tiles.count(inside), tiles.count(jnp.isnan(z)), tiles.count(z == jnp.inf)
+    number, bad = tiles.count(inside), tiles.count(~(z < jnp.inf))
+    nan = lax.cond(jnp.any(bad > 0), lambda: tiles.count(jnp.isnan(z)), lambda: bad)
+    infinite = bad - nan
     refused = (nan > 0) | (infinite > 0) | (number == 0) | jnp.isnan(heat[:, 0])
     # a refused row is computed as one of zeros, so that nothing is raised by it, and blanked at the end
     clean = jnp.where(refused[:, None], 0.0, z)
@@ -65,7 +69,8 @@ def step_statistics(logits: jax.Array, kept: jax.Array, token: jax.Array, temper
         told = lax.cond(jnp.all(number <= _ROOM), _few, _of_the_set, clean, among, at, heat)
     else:
         told = _of_the_set(clean, among, at, heat)
-    told["mass_removed"] = _mass_removed(clean, among, everything, heat)
+    whole = jnp.all(number == tiles.count(everything))
+    told["mass_removed"] = lax.cond(whole, lambda: jnp.zeros_like(heat[:, 0]), lambda: _mass_removed(clean, among, everything, heat))
     told["rank"] = _rank(clean, everything, jnp.maximum(token, 0)[:, None], heat)
     told |= {name: jnp.where(token < 0, jnp.nan, told[name]) for name in ("surprisal", "excess", "rank")}
     columns = [
@@ -118,12 +123,21 @@ def _law(z: jax.Array, inside: jax.Array, at: jax.Array, heat: jax.Array) -> dic
     weight, s = lax.optimization_barrier((jnp.where(inside, jnp.exp(s), 0.0), s))
     total = tiles.total(weight)
     mean = tiles.total(weight * s) / total
-    away = mean[:, None] - s
     log_total = jnp.log(total)
     entropy = jnp.maximum(log_total - mean, 0.0)
     size = tiles.count(inside)
     own = jnp.where(at < 0, -jnp.inf, jnp.take_along_axis(exact, jnp.maximum(at, 0)[:, None], axis=-1)[:, 0])
-    moments = {power: tiles.total(weight * away**power) / total for power in range(2, _MOMENTS + 1)}
+    far = [tilt for tilt in TILTS if abs(tilt) >= _NEAR]
+
+    def terms(weight: jax.Array, s: jax.Array) -> list[jax.Array]:
+        away = mean[:, None] - s
+        powers = itertools.accumulate([away] * (_MOMENTS - 1), jnp.multiply, initial=weight * away)
+        tilted = [part for tilt in far for part in _tilted(weight, away, mean, tilt)]
+        return [*list(powers)[1:], *tilted]
+
+    sums = [part / total for part in _swept(terms, weight, s)]
+    moments = dict(enumerate(sums[: _MOMENTS - 1], 2))
+    lifted = dict(zip(far, zip(sums[_MOMENTS - 1 :: 2], sums[_MOMENTS::2], strict=True), strict=True))
     found = {
         "entropy": entropy,
         "relative_entropy": jnp.where(size > 1, entropy / jnp.log(size.astype(jnp.float32)), jnp.nan),
@@ -137,7 +151,7 @@ def _law(z: jax.Array, inside: jax.Array, at: jax.Array, heat: jax.Array) -> dic
             beyond = _series(moments, tilt, 0)
             leaning = _series(moments, tilt, 1)
         else:
-            beyond, leaning = _tilted(weight, away, mean, total, tilt)
+            beyond, leaning = lifted[tilt]
         found[f"psi[{factor:.3g}]"] = jnp.log1p(beyond)
         found[f"slope[{factor:.3g}]"] = leaning / (1 + beyond)
     return found
@@ -149,15 +163,26 @@ def _series(moments: dict[int, jax.Array], tilt: float, order: int) -> jax.Array
     return functools.reduce(jnp.add, terms)
 
 
-def _tilted(weight: jax.Array, away: jax.Array, mean: jax.Array, total: jax.Array, tilt: float) -> tuple[jax.Array, jax.Array]:
-    """Return E[eˣ − 1 − x] and E[(S − H)(eˣ − 1)] for x = tilt·(S − H), in which eˣ p is a power of p that square roots give."""
+def _swept(terms: Callable[..., list[jax.Array]], *columns: jax.Array) -> list[jax.Array]:
+    """Return the sums along the row of what `terms` makes of the columns [B, V], a block at a time: one read for all of them. Terms of zeros are zero."""
+    blocks = [tiles.tiled(column, min(_BLOCK, column.shape[-1]), 0) for column in columns]
+
+    def add(index: jax.Array, sums: list[jax.Array]) -> list[jax.Array]:
+        found = terms(*(lax.dynamic_index_in_dim(block, index, axis=1, keepdims=False) for block in blocks))
+        return [total + more for total, more in zip(sums, found, strict=True)]
+
+    none = [jnp.zeros_like(x) for x in terms(*(block[:, 0] for block in blocks))]
+    return [tiles.total(part) for part in lax.fori_loop(0, blocks[0].shape[1], add, none)]
+
+
+def _tilted(weight: jax.Array, away: jax.Array, mean: jax.Array, tilt: float) -> tuple[jax.Array, jax.Array]:
+    """Return the terms of E[eˣ − 1 − x] and E[(S − H)(eˣ − 1)] for x = tilt·(S − H), in which eˣ p is a power of p that square roots give."""
     root = jnp.sqrt(jnp.sqrt(weight))
     power = functools.reduce(jnp.multiply, [root] * round(4 * (1 - tilt)))
     lifted = power * jnp.exp(np.float32(tilt) * mean)[:, None]
     x = np.float32(tilt) * away
     series = 0.5 * x * x * (1 + x / 3 * (1 + x / 4 * (1 + x / 5 * (1 + x / 6))))
-    beyond = tiles.total(jnp.where(jnp.abs(x) < _SMALL, weight * series, lifted - weight * (1 + x))) / total
-    return beyond, tiles.total((lifted - weight) * away) / total
+    return jnp.where(jnp.abs(x) < _SMALL, weight * series, lifted - weight * (1 + x)), (lifted - weight) * away
 
 
 def _exponents(z: jax.Array, inside: jax.Array, heat: jax.Array) -> jax.Array:
@@ -190,7 +215,7 @@ def _shape(z: jax.Array, inside: jax.Array) -> dict[str, jax.Array]:
     scaled = (z - (0.5 * high + 0.5 * low)) / jnp.maximum(reach, _LEAST_NORMAL)
     scaled = jnp.where(inside, jnp.clip(scaled, -1.5, 1.5), 0.0)
     d = jnp.where(inside, scaled - tiles.total(scaled)[:, None] / size, 0.0)
-    off, second, third, fourth = (tiles.total(d**power) / size[:, 0] for power in (1, 2, 3, 4))
+    off, second, third, fourth = (part / size[:, 0] for part in _swept(lambda d: [d, d**2, d**3, d**4], d))
     m2 = second - off**2
     m3 = third - 3 * off * second + 2 * off**3
     m4 = fourth - 4 * off * third + 6 * off**2 * second - 3 * off**4

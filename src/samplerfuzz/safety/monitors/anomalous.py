@@ -1,6 +1,6 @@
 """The rate of tokens that a model cannot say, against the rate that is usual for it.
 
-Null: whatever came before, the next token is one of the registry with probability at most ρ₀. For every ρ > ρ₀ the likelihood ratio of ρ to ρ₀ has a mean of at
+Null: whatever came before, the next token is one of the registry with probability at most ρ₀. Prompts differ, so ρ₀ is chosen with room for those that come. For every ρ > ρ₀ the likelihood ratio of ρ to ρ₀ has a mean of at
 most 1 under it, step by step, so their mixture by a Beta(½, ½) cut to (ρ₀, 1) is an e-process, in closed form: with k such tokens of n,
 
     B(k + ½, n − k + ½) · P(Beta(k + ½, n − k + ½) > ρ₀) / (B(½, ½) · P(Beta(½, ½) > ρ₀)) / (ρ₀^k (1 − ρ₀)^{n − k}).
