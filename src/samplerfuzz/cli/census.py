@@ -137,12 +137,20 @@ def print_census(data: dict[str, Any]) -> None:
 
     console = Console()
     table = Table(
-        "indicator", "AUC, controls", "asked", "verified", "precision (95 %)", "recall", title="who is told apart", title_justify="left"
+        "indicator",
+        "AUC, controls",
+        "asked",
+        "verified",
+        "precision (95 %)",
+        "of matched controls",
+        "recall",
+        title="who is told apart",
+        title_justify="left",
     )
     for score in data["scores"]:
         table.add_row(
             score["indicator"], number(score["auc"]), f"{score['candidates']:,}", f"{score['verified']:,}",
-            f"{number(score['precision'])} ({score['low']:.3f} to {score['high']:.3f})", number(score["recall"]),
+            f"{number(score['precision'])} ({score['low']:.3f} to {score['high']:.3f})", number(score["matched"]), number(score["recall"]),
         )  # fmt: skip
     console.print(table)
     if data["truth"]:

@@ -18,7 +18,7 @@ from samplerfuzz.llama.models import find
 from samplerfuzz.llama.truth import embedded_truth
 from samplerfuzz.probe.census import verification
 from samplerfuzz.probe.census.categories import categories
-from samplerfuzz.probe.census.census import Plan, census, score
+from samplerfuzz.probe.census.census import Plan, _nearest, census, score
 from samplerfuzz.probe.census.indicators import auc, indicators
 from samplerfuzz.probe.census.registry import FORMAT, AnomalousTokens, load_registry
 from samplerfuzz.probe.census.verification import Prompt, Verified, verify
@@ -124,6 +124,22 @@ def test_an_indicator_is_held_against_the_answers():
     assert got.auc == 1.0
     # Wilson, 1 of 2: (p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n) with z = 1.96
     assert (round(got.low, 4), round(got.high, 4)) == (0.0945, 0.9055)
+    # id 1 stands beside both candidates, and cannot be said either
+    assert (got.matched, round(got.matched_low, 4), got.matched_high) == (1.0, 0.2065, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "controls", "nearest"),
+    [
+        ([5, 50, 99], [1, 4, 7, 47, 49, 60], [4, 49, 60]),
+        ([0, 1, 2], [10, 20], [10]),
+        ([5], [5, 9], [9]),
+        ([5], [5], []),
+        ([], [5], []),
+    ],
+)
+def test_matched_controls_have_the_nearest_ids(candidates, controls, nearest):
+    assert _nearest(np.array(candidates, np.int64), np.array(controls)).tolist() == nearest
 
 
 @pytest.mark.xdist_group("probe")

@@ -30,6 +30,8 @@ class Score:
       candidates, verified: how many of the lowest share by this indicator were asked, and verified.
       low, high: 95 % Wilson interval of verified / candidates.
       recall: share of all verified tokens that are among these candidates.
+      matched: share that was verified among the controls with the nearest ids, one for each candidate: in a BPE vocabulary ids follow the order
+        of merging, so they are about as frequent; `matched_low` and `matched_high` are its interval.
     """
 
     indicator: str
@@ -39,6 +41,9 @@ class Score:
     low: float
     high: float
     recall: float
+    matched: float
+    matched_low: float
+    matched_high: float
 
     @property
     def precision(self) -> float:
@@ -142,17 +147,40 @@ def score(
     bad = set(asked.ids[ordinary & (asked.most < THRESHOLD)].tolist())
     chosen = [int(i) for i in candidates if category[i] != SPECIAL and i in set(asked.ids.tolist())]
     hits = sum(i in bad for i in chosen)
-    interval = binomtest(hits, len(chosen)).proportion_ci(method="wilson") if chosen else None
+    low, high = _wilson(hits, len(chosen))
     among = np.isin(asked.ids, controls) & ordinary
+    near = _nearest(np.array(chosen, np.int64), asked.ids[among])
+    base = sum(int(i) in bad for i in near)
+    base_low, base_high = _wilson(base, len(near))
     return Score(
         indicator=name,
         auc=auc(values[asked.ids[among]], asked.most[among] < THRESHOLD) if values is not None else float("nan"),
         candidates=len(chosen),
         verified=hits,
-        low=float(interval.low) if interval else 0.0,
-        high=float(interval.high) if interval else 1.0,
+        low=low,
+        high=high,
         recall=hits / len(bad) if bad else float("nan"),
+        matched=base / len(near) if len(near) else float("nan"),
+        matched_low=base_low,
+        matched_high=base_high,
     )
+
+
+def _nearest(candidates: np.ndarray, controls: np.ndarray) -> np.ndarray:
+    """Return the controls nearest in id to the candidates, each once and none of them a candidate."""
+    free = np.setdiff1d(controls, candidates)
+    if not len(free):
+        return free
+    after = np.clip(np.searchsorted(free, candidates), 1, max(1, len(free) - 1))
+    sides = np.stack([free[after - 1], free[np.minimum(after, len(free) - 1)]])
+    return np.unique(sides[np.abs(sides - candidates).argmin(0), np.arange(len(candidates))])
+
+
+def _wilson(hits: int, of: int) -> tuple[float, float]:
+    if not of:
+        return 0.0, 1.0
+    interval = binomtest(hits, of).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def _unused(tokenizer: Tokenizer, category: np.ndarray) -> tuple[np.ndarray, str]:
