@@ -62,6 +62,13 @@ def test_a_file_that_is_no_section_is_named(tmp_path):
         read_sections(tmp_path)
 
 
+def test_a_section_of_another_version_is_told(folder):
+    section = read_sections(folder)["census"]
+    del section["controls_verified"]
+    with pytest.raises(UsageError, match="written by another version"):
+        probe_page({"census": section})
+
+
 @pytest.mark.parametrize("words", [["probe", "no-such-model"], ["probe", "whole", "no-such-model"]])
 def test_a_word_that_is_no_experiment_is_a_model(words):
     done = CliRunner().invoke(group, words, standalone_mode=False)

@@ -55,7 +55,21 @@ def read_sections(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def probe_page(sections: dict[str, dict[str, Any]]) -> str:
-    """Return the page of some sections' data, all of one model."""
+    """Return the page of some sections' data, all of one model.
+
+    Raises:
+      UsageError: a section lacks what the page shows: another version wrote it.
+    """
+    try:
+        return _page(sections)
+    except jinja2.UndefinedError as error:
+        names = ", ".join(sections)
+        raise UsageError(
+            f"{names}: one of them was written by another version ({error}); take it again, or name another directory"
+        ) from error
+
+
+def _page(sections: dict[str, dict[str, Any]]) -> str:
     return _template().render(
         model=next(iter(sections.values()))["model"],
         sections={name: sections.get(name) for name in SECTIONS},
