@@ -62,7 +62,7 @@ def probe_page(sections: dict[str, dict[str, Any]]) -> str:
     """
     try:
         return _page(sections)
-    except jinja2.UndefinedError as error:
+    except (KeyError, jinja2.UndefinedError) as error:
         names = ", ".join(sections)
         raise UsageError(
             f"{names}: one of them was written by another version ({error}); take it again, or name another directory"
