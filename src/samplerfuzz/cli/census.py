@@ -133,7 +133,7 @@ def print_census(data: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from samplerfuzz.report.text import number
+    from samplerfuzz.report.text import rounded
 
     console = Console()
     table = Table(
@@ -149,8 +149,8 @@ def print_census(data: dict[str, Any]) -> None:
     )
     for score in data["scores"]:
         table.add_row(
-            score["indicator"], number(score["auc"]), f"{score['candidates']:,}", f"{score['verified']:,}",
-            f"{number(score['precision'])} ({score['low']:.3f} to {score['high']:.3f})", number(score["matched"]), number(score["recall"]),
+            score["indicator"], rounded(score["auc"]), f"{score['candidates']:,}", f"{score['verified']:,}",
+            f"{rounded(score['precision'])} ({score['low']:.3f} to {score['high']:.3f})", rounded(score["matched"]), rounded(score["recall"]),
         )  # fmt: skip
     console.print(table)
     if data["truth"]:

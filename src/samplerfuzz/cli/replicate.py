@@ -75,7 +75,7 @@ def print_replication(data: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from samplerfuzz.report.text import number
+    from samplerfuzz.report.text import rounded
 
     console = Console()
     first = data["texts"][0]
@@ -88,7 +88,7 @@ def print_replication(data: dict[str, Any]) -> None:
     table = Table("claim", "measured", "of the tokens (95 %)", "of controls", "verdict")
     for claim in data["claims"]:
         colour = {"supported": "green", "refuted": "red"}.get(claim["verdict"], "yellow")
-        interval = f"{number(claim['estimate'])} ({claim['low']:.3f} to {claim['high']:.3f})"
+        interval = f"{rounded(claim['estimate'])} ({claim['low']:.3f} to {claim['high']:.3f})"
         controls = f"{claim['controls']:.3f}" if isinstance(claim["controls"], float) else ""
         table.add_row(claim["text"], claim["measure"], interval, controls, Text(claim["verdict"], colour))
     console.print(table)
@@ -102,5 +102,5 @@ def print_replication(data: dict[str, Any]) -> None:
     }
     against = Table("share of tokens that are", "printed", "controls")
     for label, share in rows.items():
-        against.add_row(label, number(share["printed"]), number(share["controls"]))
+        against.add_row(label, rounded(share["printed"]), rounded(share["controls"]))
     console.print(against)

@@ -49,6 +49,15 @@ def number(value: Any) -> str:
     return f"{float(value):.6g}"
 
 
+def rounded(value: float | str) -> str:
+    """Return a measured number, or the name of one, in three significant digits.
+
+    >>> rounded(0.0307125), rounded("nan"), rounded(1.0)
+    ('0.0307', 'nan', '1')
+    """
+    return f"{float(value):.3g}"
+
+
 def shortest(value: Any) -> str:
     """Return the shortest text that reads back as the same float32 or float64.
 

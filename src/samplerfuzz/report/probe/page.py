@@ -13,7 +13,7 @@ import jinja2
 import samplerfuzz
 from samplerfuzz.core.errors import UsageError
 from samplerfuzz.report.probe.plots import INSTALL, MARKED, plots
-from samplerfuzz.report.text import number
+from samplerfuzz.report.text import number, rounded
 
 SECTIONS = ("atlas", "census", "replication")
 PAGE = "report.html"
@@ -85,7 +85,7 @@ def probe_parts(sections: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return what the templates of the sections need besides their data."""
     atlas = sections.get("atlas")
     return {
-        "short": _short,
+        "short": rounded,
         "plots": {name: plots(data) for name, data in sections.items()},
         **(_atlas(atlas) if atlas else {"broken": [], "least": []}),
     }
@@ -103,10 +103,6 @@ def _atlas(data: dict[str, Any]) -> dict[str, Any]:
         "laws": [(name, value, value <= 1) for name, value in worst.items()],
         "broken": [name for name, value in worst.items() if not value <= 1],
     }
-
-
-def _short(value: Any) -> str:
-    return f"{float(value):.3g}"
 
 
 def _replace(file: Path, text: str) -> None:
