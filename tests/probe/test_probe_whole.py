@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from samplerfuzz.cli.main import group
 from samplerfuzz.core.errors import UsageError
-from samplerfuzz.report.probe.page import probe_page, read_sections
+from samplerfuzz.report.probe.page import probe_page, read_sections, write_section
 
 # one worker makes the folder for all, and compiles once what the census needs too
 pytestmark = pytest.mark.xdist_group("probe")
@@ -67,6 +67,14 @@ def test_a_section_of_another_version_is_told(folder):
     del section["controls_verified"]
     with pytest.raises(UsageError, match="written by another version"):
         probe_page({"census": section})
+
+
+def test_a_section_of_another_version_does_not_keep_a_new_one_from_its_page(folder, tmp_path):
+    sections = read_sections(folder)
+    (tmp_path / "census.json").write_text(json.dumps({"section": "census", "model": "tiny"}), "utf-8")
+    page = write_section(tmp_path, sections["atlas"]).read_text("utf-8")
+    assert "every law of temperature holds" in page
+    assert "which tokens the model cannot say" not in page
 
 
 @pytest.mark.parametrize("words", [["probe", "no-such-model"], ["probe", "whole", "no-such-model"]])

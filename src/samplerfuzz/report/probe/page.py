@@ -23,13 +23,19 @@ _SHOWN = 24
 def write_section(folder: Path, data: dict[str, Any]) -> Path:
     """Write one section's data into the folder, and the page of all sections there are of the same model; return the page.
 
+    Where another section was written by a version that this one does not understand, the page is of this section alone.
+
     Raises:
       OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _replace(folder / f"{data['section']}.json", json.dumps(data, ensure_ascii=True, allow_nan=False, indent=1) + "\n")
     found = {name: section for name, section in read_sections(folder).items() if section["model"] == data["model"]}
-    _replace(folder / PAGE, probe_page(found))
+    try:
+        page = probe_page(found)
+    except UsageError:
+        page = probe_page({data["section"]: data})
+    _replace(folder / PAGE, page)
     return folder / PAGE
 
 
