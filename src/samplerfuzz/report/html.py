@@ -16,6 +16,7 @@ import numpy as np
 from samplerfuzz.checks.finding import Finding
 from samplerfuzz.report.evidence import Evidence, TokenRow, evidence
 from samplerfuzz.report.finding_text import bounds, given_lines, stages, verdict_lines
+from samplerfuzz.report.pages import template
 from samplerfuzz.report.schema import FindingEntry, Report, TargetEntry
 from samplerfuzz.report.text import compact, count, number, printable, shortest
 
@@ -63,21 +64,7 @@ def report_html(report: Report, findings: Sequence[Finding], sources: Mapping[st
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("samplerfuzz.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "compact": compact,
-        "count": count,
-        "printable": printable,
-        "printable_lines": _printable_lines,
-        "seconds": _seconds,
-    }
-    return environment.get_template("report.html.j2")
+    return template("report.html.j2", compact=compact, count=count, printable=printable, printable_lines=_printable_lines, seconds=_seconds)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ import pydantic
 import samplerfuzz
 from samplerfuzz.core.errors import UsageError
 from samplerfuzz.report.guard_log import ACTIONS, GuardLog, read_guard_log
+from samplerfuzz.report.pages import template
 from samplerfuzz.report.probe.page import PAGE, SECTIONS, probe_parts, read_sections
 from samplerfuzz.report.probe.plots import INSTALL, svg
 from samplerfuzz.report.schema import Report
@@ -129,12 +130,4 @@ def _report(file: Path) -> Report:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("samplerfuzz.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"compact": compact, "count": count, "printable": printable}
-    return environment.get_template("together.html.j2")
+    return template("together.html.j2", compact=compact, count=count, printable=printable)

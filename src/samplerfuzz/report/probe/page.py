@@ -12,6 +12,7 @@ import jinja2
 
 import samplerfuzz
 from samplerfuzz.core.errors import UsageError
+from samplerfuzz.report.pages import template
 from samplerfuzz.report.probe.plots import INSTALL, MARKED, plots
 from samplerfuzz.report.text import number, rounded
 
@@ -119,11 +120,4 @@ def _replace(file: Path, text: str) -> None:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("samplerfuzz.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("probe.html.j2")
+    return template("probe.html.j2")
