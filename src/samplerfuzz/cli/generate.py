@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from samplerfuzz.cli.probing import read_prompts
 from samplerfuzz.cli.sampling import sampling_options
 from samplerfuzz.core.errors import UsageError
 
@@ -98,13 +99,7 @@ def _prompts(prompt: str | None, batch_file: Path | None) -> list[str]:
     if (prompt is None) == (batch_file is None):
         raise UsageError("expected either PROMPT or --batch-file FILE; see `samplerfuzz generate --help`")
     if batch_file is not None:
-        try:
-            lines = [line for line in batch_file.read_text(encoding="utf-8").splitlines() if line]
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"--batch-file {batch_file}: expected UTF-8 text, one prompt a line: {error}") from error
-        if not lines:
-            raise UsageError(f"--batch-file {batch_file}: expected one prompt a line, found no line with text")
-        return lines
+        return read_prompts(batch_file, "--batch-file")
     return [sys.stdin.read().removesuffix("\n") if prompt == "-" else str(prompt)]
 
 

@@ -75,8 +75,8 @@ def asked_prompts(given: tuple[str, ...], file: Path | None, default: tuple[str,
     return read_prompts(file)
 
 
-def read_prompts(file: Path) -> list[str]:
-    """Return the lines of a file that hold something.
+def read_prompts(file: Path, option: str = "--prompts") -> list[str]:
+    """Return the lines that hold something of the file that `option` names.
 
     Raises:
       UsageError: no UTF-8 text, or no such line.
@@ -84,9 +84,9 @@ def read_prompts(file: Path) -> list[str]:
     try:
         lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line]
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--prompts {file}: expected UTF-8 text, one prompt a line: {error}") from error
+        raise UsageError(f"{option} {file}: expected UTF-8 text, one prompt a line: {error}") from error
     if not lines:
-        raise UsageError(f"--prompts {file}: expected one prompt a line, found no line with text")
+        raise UsageError(f"{option} {file}: expected one prompt a line, found no line with text")
     return lines
 
 
