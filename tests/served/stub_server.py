@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -120,7 +122,7 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(4)
         if fault in ("hangs up at a word", "dies at a word") and word:
             if fault == "dies at a word":
-                self.server.socket.close()
+                self.server.die()
             self.close_connection = True
             self.connection.close()
             return
@@ -164,6 +166,9 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     fault = ""
 
+    def die(self):
+        self.socket.close()
+
     def handle_error(self, request, client_address):
         pass
 
@@ -187,3 +192,10 @@ def serving(fault="", port=0):
 def run(server):
     with contextlib.suppress(OSError, ValueError):  # the socket may be closed under it
         server.serve_forever(poll_interval=0.05)
+
+
+if __name__ == "__main__":  # python stub_server.py PORT FAULT
+    print("about to serve", flush=True)
+    main = Server(("127.0.0.1", int(sys.argv[1])), Handler)
+    main.fault, main.die = sys.argv[2], lambda: os._exit(3)
+    run(main)

@@ -1,10 +1,13 @@
 """A correct server is not accused; every planted fault is found, and its reproducer shows it with the standard library alone."""
 
 import json
+import shlex
+import socket
 import subprocess
 import sys
 
 import pytest
+import stub_server
 from click.testing import CliRunner
 from stub_server import serving
 
@@ -81,6 +84,56 @@ def test_a_repaired_server_is_said_to_be_and_one_that_is_not_there_too(tmp_path)
     assert set(replayed(tmp_path / "run").values()) == {"ERROR"}
     with serving(port=int(url.rpartition(":")[2])):
         assert set(replayed(tmp_path / "run").values()) == {"FIXED"}
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def started(fault, port):
+    """Return the command that serves the stub on a port."""
+    return shlex.join([sys.executable, stub_server.__file__, str(port), fault])
+
+
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_a_server_that_a_request_ends_is_started_again_and_the_rest_is_tried(workers, tmp_path):
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    status, report = fuzz(url, tmp_path / "run", "--max-cases", "500", "--workers", workers, "--start", started("dies at a word", port))
+    assert status == 1
+    # found once, on one request, though every endpoint has a temperature and several were under way
+    fatal = [finding for finding in report["findings"] if finding["check"] == "process_survives"]
+    assert fatal
+    for finding in fatal:
+        assert [request["body"] and "hot" in request["body"] for request in finding["observed"]["requests"]] == [True, None], finding
+    assert {finding["check"] for finding in report["findings"]} == {"process_survives"}
+    target = report["targets"][0]
+    # the whole contract was gone through, and the rows after it
+    assert target["outcomes"]["pass"] > 200
+    assert target["checks"]["probability_matches_the_definition"] > 50
+    assert (tmp_path / "run" / "server.log").read_text().count("about to serve") > len(fatal)
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=5):
+        pass  # nothing of it is left
+
+
+@pytest.mark.parametrize(
+    ("command", "word"),
+    [("no-such-program --port 1", "cannot be run"), ("false", "ended with status 1"), ("'", "no command"), (" ", "names no command")],
+)
+def test_a_server_that_does_not_start_is_a_usage_error(command, word, tmp_path):
+    done = CliRunner().invoke(group, ["fuzz", f"http://127.0.0.1:{free_port()}", "--start", command, "--report-dir", str(tmp_path / "run")])
+    assert word in done.output + str(done.exception)
+
+
+def test_start_needs_a_server_that_does_not_run_yet(tmp_path):
+    with serving() as url:
+        done = CliRunner().invoke(group, ["fuzz", url, "--start", "true", "--report-dir", str(tmp_path / "run")])
+        assert "already" in done.output + str(done.exception)
+    done = CliRunner().invoke(group, ["fuzz", "builtin:top_p", "--start", "true"])
+    assert "server only" in done.output + str(done.exception)
+    done = CliRunner().invoke(group, ["fuzz", "http://127.0.0.1:9", "http://127.0.0.1:10", "--start", "true"])
+    assert "one server" in done.output + str(done.exception)
 
 
 def test_a_finding_is_shrunk_to_the_settings_it_needs(tmp_path):

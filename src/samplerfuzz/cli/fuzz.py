@@ -38,6 +38,7 @@ Examples:
   samplerfuzz fuzz mypackage.sampling:sample --max-time 300 --seed 7
   samplerfuzz fuzz transformers vllm:top_p            released libraries (`samplerfuzz targets install transformers`)
   samplerfuzz fuzz http://127.0.0.1:8080              a server, OpenAI-compatible or llama.cpp's
+  samplerfuzz fuzz http://127.0.0.1:8080 --start 'llama-server -m model.gguf --port 8080'
   samplerfuzz fuzz validators --policy policy.toml    what guards a deployment (`samplerfuzz policy`)
   samplerfuzz fuzz samplers.py:my_top_p --checks support,rows --json > report.json
   samplerfuzz fuzz --resume reports/nightly           a run that was killed or interrupted
@@ -145,6 +146,12 @@ def _configure(context: click.Context, option: click.Parameter, value: Any) -> A
 )
 @python_option
 @click.option("--allow-network", is_flag=True, help="Fuzz a server on another machine too (default: on this one only).")
+@click.option(
+    "--start",
+    default=None,
+    metavar="COMMAND",
+    help="Start the server with this command, and again whenever a request ends it; its output goes to server.log.",
+)
 @click.option("--max-rate", type=click.IntRange(min=1), default=None, metavar="N", help="At most N requests a second to a server.")
 @click.option(
     "--policy",
@@ -178,6 +185,7 @@ def command(
     workers: int,
     python: str | None,
     allow_network: bool,
+    start: str | None,
     max_rate: int | None,
     policy: Path | None,
     no_shrink: bool,
@@ -230,12 +238,15 @@ def command(
             call_timeout=call_timeout,
             workers=workers,
             max_rate=max_rate,
+            start=start,
             allow_network=allow_network,
             accepted=known.accepted(datetime.now(UTC).date()),
             quiet=quiet,
             as_json=as_json,
         )
         raise SystemExit(fuzz_servers(wanted_of_servers))
+    if start is not None:
+        raise UsageError(f"--start {start!r} means something to a server only; name its URL too, such as http://127.0.0.1:8080")
     directory = resume or report_dir
     log, past = (None, None) if directory is None else unfinished_run(directory)
     if resume is not None and past is None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import secrets
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +31,7 @@ class Wanted:
     workers: int
     max_rate: int | None
     allow_network: bool
+    start: str | None
     accepted: Mapping[str, str]
     quiet: bool
     as_json: bool
@@ -68,26 +69,30 @@ def fuzz_servers(wanted: Wanted) -> int:
     from samplerfuzz.targets.http.client import Client
     from samplerfuzz.targets.http.locators import checked_url
     from samplerfuzz.targets.http.probe import probe
+    from samplerfuzz.targets.http.started import StartedServer
 
     claims = select_claims(wanted.checks, wanted.excluded)
     urls = [checked_url(url, allow_network=wanted.allow_network) for url in wanted.urls]
     if wanted.directory is not None and unfinished_run(wanted.directory)[1] is not None:
         raise UsageError(f"{wanted.directory} holds an unfinished run; one against a server cannot go on: name another --report-dir")
+    if wanted.start is not None and len(urls) > 1:
+        raise UsageError(f"--start starts one server, and {len(urls)} URLs are given; fuzz them in {len(urls)} runs")
     seed = secrets.randbelow(2**31) if wanted.seed is None else wanted.seed
     started, begun = datetime.now().astimezone(), time.monotonic()
     console = Console(stderr=wanted.as_json)
-    clients = [Client(url, seconds=wanted.call_timeout, at_once=wanted.workers, per_second=wanted.max_rate) for url in urls]
-    known = [probe(client) for client in clients]
+    back = 5.0 if wanted.start is None else 1.0  # what is started here does not come back by itself
+    clients = [Client(url, seconds=wanted.call_timeout, at_once=wanted.workers, per_second=wanted.max_rate, back=back) for url in urls]
+    directory = wanted.directory or new_directory(started)
     results: list[TargetFinished] = []
     was_interrupted = False
-    with (
-        reporters(
-            wanted.directory or new_directory(started), console=console, quiet=wanted.quiet, as_json=wanted.as_json, started=started
-        ) as listener,
-        Interrupts() as interrupts,
-    ):
+    with contextlib.ExitStack() as stack:
+        server = None if wanted.start is None else stack.enter_context(StartedServer(wanted.start, urls[0], directory / "server.log"))
+        known = [probe(client) for client in clients]
+        listener = stack.enter_context(reporters(directory, console=console, quiet=wanted.quiet, as_json=wanted.as_json, started=started))
+        interrupts = stack.enter_context(Interrupts())
         settings = {
             "seed": seed,
+            "start": wanted.start,
             "max_time": wanted.max_time,
             "max_cases": wanted.max_cases,
             "fail_on": wanted.fail_on,
@@ -104,8 +109,8 @@ def fuzz_servers(wanted: Wanted) -> int:
         for client, capabilities in zip(clients, known):
             if not wanted.quiet:
                 _show(console, client.url, capabilities.table())
-            with closing(client):
-                campaign, sources = _campaign(wanted, client, capabilities, claims, seed, listener, interrupts.check, len(urls))
+            with contextlib.closing(client):
+                campaign, sources = _campaign(wanted, client, capabilities, claims, seed, listener, interrupts, server)
                 try:
                     finished = campaign.run(sources)
                 except KeyboardInterrupt:
@@ -121,7 +126,7 @@ def fuzz_servers(wanted: Wanted) -> int:
 
 
 def _campaign(
-    wanted: Wanted, client: Any, known: Any, claims: Mapping[str, Any], seed: int, listener: Any, check: Any, shares: int
+    wanted: Wanted, client: Any, known: Any, claims: Mapping[str, Any], seed: int, listener: Any, interrupts: Any, server: Any
 ) -> tuple[Any, list[Iterator[Any]]]:
     from samplerfuzz.checks.http.contract import contract
     from samplerfuzz.checks.http.seeds import seeds_and_choices
@@ -144,10 +149,11 @@ def _campaign(
         spec=spec,
         claims=claims.values(),
         ordinary=Request.of(endpoint, known.body(endpoint)),
-        seconds=wanted.max_time / shares,
+        seconds=wanted.max_time / len(wanted.urls),
         cases=wanted.max_cases,
         listener=listener,
-        check=check,
+        check=interrupts.check,
+        restart=lambda: server is not None and server.restart(interrupts.check),
     )
     return campaign, sources
 

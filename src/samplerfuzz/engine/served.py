@@ -50,6 +50,7 @@ class ServedCampaign:
       cases: trials after which it ends, or None.
       listener: gets the events.
       check: called between trials; raises where the run is to stop.
+      restart: starts a server that has ended anew, and says whether it answers again.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class ServedCampaign:
         cases: int | None = None,
         listener: Listener,
         check: Callable[[], None] = lambda: None,
+        restart: Callable[[], bool] = lambda: False,
     ) -> None:
         self.sender, self.spec, self.ordinary, self.seconds, self.listener = sender, spec, ordinary, seconds, listener
         self.claims = {claim.id: claim for claim in claims}
@@ -71,7 +73,8 @@ class ServedCampaign:
         self._about: dict[str, tuple[str, bool, frozenset[str]]] = {}
         self.outcomes: Counter[str] = Counter()
         self.checks: Counter[str] = Counter()
-        self._check, self._begun, self._shown, self._is_gone = check, time.monotonic(), 0.0, False
+        self._check, self._restart = check, restart
+        self._begun, self._shown, self._is_gone = time.monotonic(), 0.0, False
 
     def run(self, trials: Sequence[Iterator[Trial]]) -> TargetFinished:
         """Try each source of trials in turn until all have ended, the time is spent, or the server is gone."""
@@ -118,23 +121,35 @@ class ServedCampaign:
         return enough or self._is_gone or self._elapsed() >= self.seconds
 
     def _try(self, group: Sequence[Trial]) -> None:
+        group = [trial for trial in group if not self._is_fatal(trial)]
         together = [trial for trial in group if not trial.alone]
         with ThreadPoolExecutor(max_workers=self.sender.at_once) as pool:
-            answered = list(zip(together, pool.map(self._send, (trial.requests for trial in together))))
-        for trial, replies in answered:
-            self._judge(trial, replies, beside=together)
+            self._judge_all(list(zip(together, pool.map(self._send, (trial.requests for trial in together)))))
         for trial in group:
             if trial.alone and not self._is_gone:
-                self._judge(trial, self._send(trial.requests), beside=[trial])
+                self._judge_all([(trial, self._send(trial.requests))])
+
+    def _is_fatal(self, trial: Trial) -> bool:
+        """Whether a trial holds what is known to end the server: it would only cost another start."""
+        known = self._known("process_survives", trial.about, legal=trial.legal)
+        if known is not None:
+            self.outcomes["left out"] += 1
+        return known is not None
 
     def _send(self, requests: Sequence[Request]) -> list[Reply]:
         return [self.sender.send(request) for request in requests]
 
-    def _judge(self, trial: Trial, replies: list[Reply], *, beside: Sequence[Trial]) -> None:
-        if self._is_gone:
-            return
-        if self._ended_by(trial, replies, beside):
-            return
+    def _judge_all(self, answered: Sequence[tuple[Trial, list[Reply]]]) -> None:
+        """Judge the replies to trials that were under way together."""
+        if self._was_lost([reply for _, replies in answered for reply in replies]):
+            self._lost([trial for trial, _ in answered])
+            # the others were cut off by the one that ended it
+            answered = [(trial, replies) for trial, replies in answered if not {"gone", "dropped"} & {reply.kind for reply in replies}]
+        for trial, replies in answered:
+            if not self._is_gone:
+                self._judge(trial, replies)
+
+    def _judge(self, trial: Trial, replies: list[Reply]) -> None:
         wrong = False
         for suspicion in (*general(trial), *trial.judged(replies)):
             if suspicion.check not in self.claims:
@@ -149,12 +164,10 @@ class ServedCampaign:
         self.outcomes["finding" if wrong else "refused" if refused else "pass"] += 1
         self._progress()
 
-    def _ended_by(self, trial: Trial, replies: Sequence[Reply], beside: Sequence[Trial]) -> bool:
-        """Whether the server is gone since; the finding is announced."""
+    def _was_lost(self, replies: Sequence[Reply]) -> bool:
+        """Whether the server has ended since."""
         kinds = {reply.kind for reply in replies}
-        if "gone" in kinds or ("dropped" in kinds and not self._lives()):
-            self._lost(trial, beside)
-        return self._is_gone
+        return "gone" in kinds or ("dropped" in kinds and not self._lives())
 
     def _lives(self) -> bool:
         """Whether anything answers: a process that is writing down how it crashed accepts connections still."""
@@ -165,19 +178,36 @@ class ServedCampaign:
                 return kind == "answered"
         return False
 
-    def _lost(self, trial: Trial, beside: Sequence[Trial]) -> None:
-        """Report that the server is gone: with all that was under way, one of which ended it."""
-        self._is_gone = True
+    def _lost(self, trials: Sequence[Trial]) -> None:
+        """Report that the server has ended: with the trial that ends it where it can be started again, else with all that were under way."""
         self.outcomes["finding"] += 1
+        self._is_gone = not self._restart()
+        culprit = next((trial for trial in trials if self._ends(trial)), None)
+        if culprit is not None:
+            trials = [self._least_fatal(culprit)]
         if "process_survives" not in self.claims:
             return
-        requests = [request for other in beside for request in other.requests]
-        title = f"{trial.what} ends the server" if len(beside) == 1 else f"one of {len(beside)} requests ends the server"
-        suspicion = Suspicion(check="process_survives", kind="gone", title=title, about=trial.about)
-        self._announce(trial, suspicion, "nothing listens any more", [*requests, ALIVE])
+        requests = [request for trial in trials for request in trial.requests]
+        title = f"{trials[0].what} ends the server" if len(trials) == 1 else f"one of {len(trials)} requests ends the server"
+        suspicion = Suspicion(check="process_survives", kind="gone", title=title, about=trials[0].about)
+        self._announce(trials[0], suspicion, "nothing listens any more", [*requests, ALIVE])
+
+    def _ends(self, trial: Trial) -> bool:
+        """Whether a trial ends a server that has been started for it; it is started once more."""
+        if self._is_gone:
+            return False
+        self._check()
+        was_lost = self._was_lost(self._send(trial.requests))
+        if was_lost:
+            self._is_gone = not self._restart()
+        return was_lost
+
+    def _least_fatal(self, trial: Trial) -> Trial:
+        smaller = next((smaller for smaller in trial.smaller() if self._ends(smaller)), None)
+        return trial if smaller is None else self._least_fatal(smaller)
 
     def _suspect(self, trial: Trial, suspicion: Suspicion, seen: str) -> None:
-        known = self._known(trial, suspicion)
+        known = self._known(suspicion.check, suspicion.about, legal=trial.legal)
         if known is not None:
             self.findings[known] = self.findings[known].repeated()
             return
@@ -187,21 +217,22 @@ class ServedCampaign:
                 self.outcomes["inconclusive"] += 1
                 return
             if stuck:
-                self._is_gone = True
                 self._announce(trial, suspicion, "and nothing else is answered since", trial.requests)
+                self._is_gone = not self._restart()
                 return
         shown = self._shown_by(trial, suspicion.check)
         if shown is None:
             self.outcomes["unconfirmed"] += not self._is_gone
             return
         trial, suspicion, told = self._shrunk(trial, *shown)
-        if self._known(trial, suspicion) is None:
+        if self._known(suspicion.check, suspicion.about, legal=trial.legal) is None:
             self._announce(trial, suspicion, told, trial.requests)
 
     def _shown_by(self, trial: Trial, check: str) -> tuple[Suspicion, str] | None:
         """Send a trial's requests afresh and return what breaks the claim, and how."""
         replies = self._send(trial.requests)
-        if self._ended_by(trial, replies, [trial]):
+        if self._was_lost(replies):
+            self._lost([trial])
             return None
         found = ((s, s.shows(replies)) for s in (*general(trial), *trial.judged(replies)) if s.check == check)
         return next(((s, line) for s, line in found if line), None)
@@ -216,11 +247,11 @@ class ServedCampaign:
                 return self._shrunk(smaller, *shown)
         return trial, suspicion, told
 
-    def _known(self, trial: Trial, suspicion: Suspicion) -> str | None:
+    def _known(self, check: str, about: str, *, legal: bool) -> str | None:
         """Return the id of a finding that this is, or that shows with less."""
-        about = set(suspicion.about.split("+"))
-        for key, (check, legal, parts) in self._about.items():
-            if check == suspicion.check and legal == trial.legal and parts <= about:
+        whole = set(about.split("+"))
+        for key, (known, was_legal, parts) in self._about.items():
+            if known == check and was_legal == legal and parts <= whole:
                 return key
         return None
 

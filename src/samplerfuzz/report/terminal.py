@@ -172,7 +172,7 @@ class TerminalReporter:
 
     def _numbers(self, t: TargetFinished) -> list[Text]:
         """Return the cells of one target."""
-        unclear = sum(n for name, n in t.outcomes.items() if name not in ("pass", "refused", "finding"))
+        unclear = sum(n for name, n in t.outcomes.items() if name not in ("pass", "refused", "finding", "left out"))
         worst = max((f.violation.severity for f in t.findings), key=list(reversed(COLOURS)).index, default="")
         found = Text(f"{len(t.findings)} ({worst})" if worst else "0", style=COLOURS.get(worst, "green"))
         counts = [_brief(t.pairs), _brief(t.draws), f"{t.seconds:.1f}"]
@@ -214,6 +214,8 @@ class TerminalReporter:
         if once := {t.target: n for t in self._finished if (n := t.outcomes.get("unconfirmed", 0))}:
             seen = ", ".join(f"{printable(target)} {count(n)}" for target, n in once.items())
             lines.append(Text(f"wrong once, right when asked again: {seen}; does the answer depend on earlier calls?", style="bold yellow"))
+        if left_out := sum(t.outcomes.get("left out", 0) for t in self._finished):
+            lines.append(Text.assemble(("left out: ", "dim"), f"{count(left_out)} trials that hold what ends the server"))
         assumed = [s.target for s in self._started.values() if s.order_was_assumed]
         if assumed:
             lines.append(

@@ -20,12 +20,11 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from samplerfuzz.targets.process_group import end_group, watch
 from samplerfuzz.targets.worker import PREFIX_SIZE, Arrays, Header, Shared, decode_frame, encode_frame, frame_sizes
 
 _WORKER = Path(__file__).with_name("worker.py")
 _HERE = str(_WORKER.parent)
-# a member of the worker's process group that ends the group when the parent ends, however that happens and whatever the worker does
-_WATCHDOG = "import os, signal; os.read(0, 1); os.killpg(0, signal.SIGKILL)"
 _SLICE_MS, _LOOK_S, _FAREWELL_S = 20, 0.1, 1.0
 _PIPE, _TAIL, _SHOWN = 1 << 20, 1 << 16, 160
 _FATAL = "Fatal Python error"
@@ -57,12 +56,7 @@ def start_worker(python: str = sys.executable) -> WorkerProcess:
             undo.callback(os.close, descriptor)
         process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, process_group=0, pass_fds=shared)
         undo.callback(process.kill)
-        waits, lifeline = os.pipe()
-        undo.callback(os.close, lifeline)
-        try:
-            watchdog = subprocess.Popen([sys.executable, "-I", "-S", "-c", _WATCHDOG], stdin=waits, process_group=process.pid)
-        finally:
-            os.close(waits)
+        watchdog, lifeline = watch(process)
         undo.pop_all()
     return WorkerProcess(process, watchdog, lifeline, shared)
 
@@ -98,7 +92,7 @@ class WorkerProcess:
         self._closed = False
         self._memory_limit, self._memory_seen = float("inf"), 0.0
         # also runs when the object is forgotten, and at the interpreter's exit
-        self._end = weakref.finalize(self, _end_group, process, watchdog, [lifeline, *shared])
+        self._end = weakref.finalize(self, end_group, process, watchdog, [lifeline, *shared])
         self._asked: Shared | None = None
         self._answered: Shared | None = None
         if shared:
@@ -255,22 +249,3 @@ def _last_words(text: str) -> str:
     where += f", called by {calls[-1]}" if len(calls) > 1 else ""
     lines = [line.strip() for line in own.splitlines() if line.strip()]
     return where + (f"; it wrote last: {lines[-1][-_SHOWN:]}" if lines else "")
-
-
-def _end_group(process: subprocess.Popen[bytes], watchdog: subprocess.Popen[bytes], descriptors: Sequence[int]) -> None:
-    left: list[psutil.Process] = []
-    with contextlib.suppress(psutil.Error):
-        left = psutil.Process(process.pid).children(recursive=True)  # one that has left the group is still a descendant
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    for descendant in left:
-        with contextlib.suppress(psutil.Error):
-            descendant.kill()
-    for descriptor in descriptors:
-        os.close(descriptor)
-    for pipe in (process.stdin, process.stdout, process.stderr):
-        if pipe is not None:
-            pipe.close()
-    for child in (process, watchdog):
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(5)

@@ -11,8 +11,6 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_random_ex
 
 from samplerfuzz.targets.http.exchange import Reply, Request
 
-_BACK = 5.0  # seconds that a server has to come back before it counts as gone
-
 
 class Client:
     """Send requests to one server, a bounded number at a time.
@@ -22,10 +20,11 @@ class Client:
       seconds: within which a reply must be complete.
       at_once: most requests under way at a time.
       per_second: most requests begun in a second, or None.
+      back: seconds that the server has to come back before it counts as gone.
     """
 
-    def __init__(self, url: str, *, seconds: float, at_once: int = 1, per_second: int | None = None) -> None:
-        self.url, self.seconds, self.at_once, self.sent = url, seconds, at_once, 0
+    def __init__(self, url: str, *, seconds: float, at_once: int = 1, per_second: int | None = None, back: float = 5.0) -> None:
+        self.url, self.seconds, self.at_once, self.sent, self._back = url, seconds, at_once, 0, back
         self._limiter = None if per_second is None else Limiter(Rate(per_second, Duration.SECOND))
         self._http = httpx.Client(
             base_url=url,
@@ -40,7 +39,7 @@ class Client:
         again = Retrying(
             retry=retry_if_result(lambda reply: reply.kind == "gone"),
             wait=wait_random_exponential(multiplier=0.1, max=1.0),
-            stop=stop_after_delay(_BACK),
+            stop=stop_after_delay(self._back),
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
         reply: Reply = again(self._once, request)
