@@ -84,7 +84,7 @@ def _fuzzed(locator: str, *, workers: int, seconds: float, seed: int) -> Rate:
             [target],
             checks=select_checks([], []),
             seed=seed,
-            limits=Limits(seconds=seconds, sizes=(VOCABULARY,)),
+            limits=Limits(seconds=seconds, sizes=(VOCABULARY,), large=()),
             fail_on="low",
             listener=listen,
             workers=workers,

@@ -13,7 +13,7 @@ from samplerfuzz.checks.evidence import observed_row
 from samplerfuzz.checks.finding import Violation
 from samplerfuzz.checks.judgement import Judgement
 from samplerfuzz.checks.registry import Check, probe
-from samplerfuzz.checks.rows import distribution_differs, draws_are_pinned
+from samplerfuzz.checks.rows import beyond_rounding, distribution_differs, draws_are_pinned
 from samplerfuzz.targets.target import Target, TargetSpec
 
 
@@ -30,7 +30,8 @@ def earlier_calls_change_nothing(self: Check, target: Target, case: Case) -> Ite
     if not (first.kind == second.kind == "value" and first.form == second.form):
         return
     after, again = Judgement(target.spec, case, first), Judgement(target.spec, case, second)
-    for row in np.flatnonzero(after.clean).tolist():
+    unlike = beyond_rounding(target.spec, after.distributions, again.distributions)
+    for row in np.flatnonzero(after.clean & unlike).tolist():
         single = Judgement(target.spec, case.take([row]), replace(second, value=second.value[row : row + 1]))
         if distribution_differs(after, row, single):
             yield Violation(

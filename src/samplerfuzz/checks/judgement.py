@@ -48,6 +48,7 @@ class Judgement:
         self.past = past
         # shared by the judgements of one run of steps: each step is remembered once
         self._memories = {} if memories is None else memories
+        self._last: tuple[np.ndarray, tuple[Case, dict[str, np.ndarray], History]] | None = None
 
     @cached_property
     def nonsense(self) -> np.ndarray:
@@ -166,14 +167,13 @@ class Judgement:
             return None
         chosen: tuple[np.ndarray, Belief, Verdicts] | None = None
         pending = rows
-        for belief in self._beliefs(rows):
-            inside = np.isin(rows, pending)
-            part = _rows_of(belief, inside)
-            verdict = judge_distributions(part, self.distributions[pending], values=self.outcome.form)
+        for reading in self._readings(rows):
+            belief = self._believed(pending, reading)
+            verdict = judge_distributions(belief, self.distributions[pending], values=self.outcome.form)
             wrong = verdict.wrong
             if chosen is None:
                 self.vacuous = int(verdict.vacuous.sum())
-                chosen = (pending[wrong], _rows_of(part, wrong), _verdict_rows(verdict, wrong))
+                chosen = (pending[wrong], _rows_of(belief, wrong), _verdict_rows(verdict, wrong))
             else:
                 still = np.isin(chosen[0], pending[wrong])
                 chosen = (chosen[0][still], _rows_of(chosen[1], still), _verdict_rows(chosen[2], still))
@@ -200,9 +200,13 @@ class Judgement:
 
     vacuous = 0
 
+    def beliefs_of(self, rows: np.ndarray) -> list[Belief]:
+        """Return the beliefs of clean rows [R], one a reading."""
+        return list(self._beliefs(rows))
+
     def belief_of(self, row: int) -> list[Belief]:
         """Return the beliefs of one clean row, one a reading."""
-        return list(self._beliefs(np.array([row])))
+        return self.beliefs_of(np.array([row]))
 
     def laws_of(self, row: int) -> list[list[tuple[float, Belief]]]:
         """Return the fair laws of a draw from one clean row: each a mixture of (chance, belief) over the coins of the chain."""
@@ -216,18 +220,29 @@ class Judgement:
         return (belief for _, belief in self._read(rows))
 
     def _read(self, rows: np.ndarray) -> Iterator[tuple[Reading, Belief]]:
-        case, order = self.case.take(rows), self.spec.order
-        numbers = {
-            name: np.asarray(v, np.float64) if parameter(name).is_number else dense(v, case.vocabulary)
-            for name, v in case.parameters.items()
-        }
-        if self.spec.engine is not None:
-            numbers = self.spec.engine.settled(numbers, case.vocabulary)
-        arithmetic = precision(self.spec.dtype)
-        history = _history(case, self.spec, begun=bool(self.past))
-        for reading in readings(order, numbers, history=history, declared=self.spec.declared):
-            memory = self._memory(rows, numbers, reading)
-            yield reading, believe(case.logits, order, numbers, arithmetic=arithmetic, history=history, reading=reading, memory=memory)
+        return ((reading, self._believed(rows, reading)) for reading in self._readings(rows))
+
+    def _readings(self, rows: np.ndarray) -> Iterator[Reading]:
+        _, numbers, history = self._given(rows)
+        return readings(self.spec.order, numbers, history=history, declared=self.spec.declared)
+
+    def _believed(self, rows: np.ndarray, reading: Reading) -> Belief:
+        case, numbers, history = self._given(rows)
+        arithmetic, memory = precision(self.spec.dtype), self._memory(rows, numbers, reading)
+        return believe(case.logits, self.spec.order, numbers, arithmetic=arithmetic, history=history, reading=reading, memory=memory)
+
+    def _given(self, rows: np.ndarray) -> tuple[Case, dict[str, np.ndarray], History]:
+        """Return the case of some rows, its parameters as the engine takes them, and the tokens so far."""
+        if self._last is None or not np.array_equal(self._last[0], rows):
+            case = self.case.take(rows)
+            numbers = {
+                name: np.asarray(v, np.float64) if parameter(name).is_number else dense(v, case.vocabulary)
+                for name, v in case.parameters.items()
+            }
+            if self.spec.engine is not None:
+                numbers = self.spec.engine.settled(numbers, case.vocabulary)
+            self._last = rows, (case, numbers, _history(case, self.spec, begun=bool(self.past)))
+        return self._last[1]
 
     def _memory(self, rows: np.ndarray, numbers: dict[str, np.ndarray], reading: Reading) -> Memories:
         """Return what the stages remember of the steps before."""

@@ -49,16 +49,23 @@ def shifting_the_logits_changes_nothing(self: Check, target: Target, case: Case)
     finite = np.isfinite(case.logits)
     # a multiple of a power of two keeps small integers and their differences exact
     moved = np.where(finite, case.logits + np.float32(16), case.logits)
-    exact = np.where(finite, (moved - np.float32(16)) == case.logits, True).all()
-    if exact:
-        yield from _compared(self, target, case, case.with_(logits=moved), lambda p: p, "adding 16 to every logit changes the answer")
+    exact = np.flatnonzero(np.where(finite, (moved - np.float32(16)) == case.logits, True).all(-1))
+    if len(exact):
+        plain = case.take(exact)
+        yield from _compared(
+            self, target, plain, plain.with_(logits=moved[exact]), lambda p: p, "adding 16 to every logit changes the answer"
+        )
 
 
 @probe("high", "metamorphic", applies=_gives_distributions)
 def masked_columns_change_nothing(self: Check, target: Target, case: Case) -> Iterator[Violation]:
     """Columns of −∞ appended to a row (a padded vocabulary) change nothing: masking a token is deleting it."""
-    if "top_k" in case.parameters and (np.asarray(case.parameters["top_k"]) > case.vocabulary).any():
-        return
+    if "top_k" in case.parameters:
+        # beyond the row is off, and is not when the row is longer
+        inside = np.flatnonzero(np.asarray(case.parameters["top_k"]) <= case.vocabulary)
+        if not len(inside):
+            return
+        case = case.take(inside)
     wide = case.with_(logits=np.concatenate([case.logits, np.full((case.rows, 3), -np.inf, np.float32)], 1))
     yield from _compared(
         self, target, case, wide, lambda p: p[:, : case.vocabulary], "three columns of -inf appended to the row change the answer"
@@ -73,15 +80,16 @@ def _compared(
         return
     one, two = Judgement(target.spec, case, first), Judgement(target.spec, other, second)
     left, right = one.distributions, back(two.distributions)
-    for row in np.flatnonzero(one.judged & two.judged & one.legal):
-        # under every reading both answers are settled, and are the same
-        certain = np.ones(case.vocabulary, bool)
-        for before, after in zip(one.belief_of(int(row)), two.belief_of(int(row)), strict=True):
-            certain &= np.where(before.must[0], back(after.must)[0], ~before.possible[0] & ~back(after.possible)[0])
-        differs = ((left[row] > 0) != (right[row] > 0)) & certain & (np.maximum(left[row], right[row]) > 1e-30)
-        if differs.any():
-            token = int(np.flatnonzero(differs)[0])
-            shown = {"first": left[row].tolist(), "second": right[row].tolist(), "token": token, "outcome": "value"}
-            violation = self_violation(self, f"{title} (token {token})", {"outcome": "value"}, shown, protocol="relation")
-            yield Violation(**{**violation.__dict__, "row": int(row)})
-            return
+    differs = ((left > 0) != (right > 0)) & (np.maximum(left, right) > 1e-30)
+    rows = np.flatnonzero(differs.any(-1) & one.judged & two.judged & one.legal)
+    if not len(rows):
+        return
+    # under every reading both answers are settled, and are the same
+    certain = differs[rows]
+    for before, after in zip(one.beliefs_of(rows), two.beliefs_of(rows), strict=True):
+        certain &= np.where(before.must, back(after.must), ~before.possible & ~back(after.possible))
+    for index in np.flatnonzero(certain.any(-1))[:1]:
+        row, token = int(rows[index]), int(np.flatnonzero(certain[index])[0])
+        shown = {"first": left[row].tolist(), "second": right[row].tolist(), "token": token, "outcome": "value"}
+        violation = self_violation(self, f"{title} (token {token})", {"outcome": "value"}, shown, protocol="relation")
+        yield Violation(**{**violation.__dict__, "row": row})

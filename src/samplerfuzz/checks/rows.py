@@ -11,6 +11,7 @@ from samplerfuzz.checks.evidence import observed_row
 from samplerfuzz.checks.finding import Violation
 from samplerfuzz.checks.judgement import Judgement
 from samplerfuzz.checks.registry import Check, probe
+from samplerfuzz.oracle import precision
 from samplerfuzz.targets.target import Target, TargetSpec
 
 
@@ -75,6 +76,8 @@ def distribution_differs(batch: Judgement, row: int, alone: Judgement) -> bool:
     if batch.poisoned[row] or alone.poisoned[0]:
         return bool(batch.poisoned[row] != alone.poisoned[0]) and not bool(batch.poison_allowed[row])
     one, other = batch.distributions[row], alone.distributions[0]
+    if not beyond_rounding(batch.spec, one, other):
+        return False
     readings = batch.belief_of(row)
     certain = np.logical_and.reduce([b.must[0] | ~b.possible[0] for b in readings])
     support_differs = ((one > 0) != (other > 0)) & certain & (np.maximum(one, other) > 1e-30)
@@ -82,7 +85,16 @@ def distribution_differs(batch: Judgement, row: int, alone: Judgement) -> bool:
         return True
     if ((one > 0) != (other > 0)).any():
         return False
-    unit = readings[0].arithmetic.unit
     error = max(float(np.where(b.must, np.minimum(b.error, 700), 0).max()) for b in readings)
-    slack = np.expm1(min(4 * error, 700)) + 64 * (len(one) + 64) * unit
+    slack = np.expm1(min(4 * error, 700)) + _rounding(batch.spec, len(one))
     return bool((np.abs(one - other) > slack * np.maximum(one, other) + 1e-30).any())
+
+
+def beyond_rounding(spec: TargetSpec, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return [...] bool: two answers [..., V] differ by more than the least that the oracle allows for rounding, whatever the row."""
+    near = np.abs(one - other) <= _rounding(spec, one.shape[-1]) * np.maximum(one, other) + 1e-30
+    return ~(near & ((one > 0) == (other > 0))).all(-1)
+
+
+def _rounding(spec: TargetSpec, size: int) -> float:
+    return 64 * (size + 64) * precision(spec.dtype).unit

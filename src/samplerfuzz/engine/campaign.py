@@ -30,7 +30,7 @@ from samplerfuzz.engine.events import (
 )
 from samplerfuzz.engine.history import TargetHistory
 from samplerfuzz.engine.novelty import Novelty
-from samplerfuzz.engine.pace import Pace
+from samplerfuzz.engine.pace import LARGE, Pace
 from samplerfuzz.engine.tally import Tally
 from samplerfuzz.targets.target import Outcome, Target
 
@@ -51,7 +51,7 @@ class Limits:
       seconds: time for the target.
       cases: (row, configuration) pairs, or None.
       shrink: whether findings are shrunk.
-      sizes: vocabulary sizes thrown.
+      sizes: vocabulary sizes thrown. large: those thrown now and then.
       batch: largest number of rows of a call.
     """
 
@@ -59,7 +59,8 @@ class Limits:
     cases: int | None = None
     shrink: bool = True
     sizes: tuple[int, ...] = SIZES
-    batch: int = 2048
+    large: tuple[int, ...] = LARGE
+    batch: int = 4096
 
 
 class Campaign:
@@ -119,7 +120,7 @@ class Campaign:
         self._last_progress = self._last_checkpoint = 0.0
         self._last_new = max((f.seconds for f in self.findings.values()), default=0.0)
         # one configuration a call: more rows of it tell little
-        self._pace = Pace(sizes=limits.sizes, most_rows=limits.batch if self.spec.per_row else min(256, limits.batch))
+        self._pace = Pace(sizes=limits.sizes, large=limits.large, most_rows=limits.batch if self.spec.per_row else min(256, limits.batch))
         resumed = past.times_resumed + 1 if past else 0
         self._stream = ("campaign", self.spec.locator, *([resumed] if resumed or shard else []), *([shard] if shard else []))
         self._novelty = Novelty(self.spec.parameters, past.cells if past else ())
@@ -146,7 +147,7 @@ class Campaign:
         had = {check.id: 0.0 for check in self.probes}
         weight = {check.id: 3.0 if check.kind in ("draws", "uniforms", "state") else 1.0 for check in self.probes}
         # where no check judges single rows, rows are run only to see what is answered
-        share = 20.0 if not self.judges else 1.0 if self.spec.draws else 0.5
+        share = 20.0 if not self.judges else 1.0 if self.spec.draws or self.spec.stateful else 0.2
         probing = judging = 0.0
         while not self._is_over():
             before = time.monotonic()
@@ -227,7 +228,10 @@ class Campaign:
         if check.kind == "state":
             case = scenario(self.generator, rng)
             return case.take([0]) if check.one_row else case
-        return self._telling_row(rng, tails=check.kind == "draws") if check.kind in ("draws", "uniforms") else self._few_rows(rng)
+        if check.kind in ("draws", "uniforms"):
+            return self._telling_row(rng, tails=check.kind == "draws")
+        # relations between two answers are looked at in bulk; where rows are run one by one a few say as much
+        return self._some_rows(rng, self._pace.rows if check.kind == "metamorphic" else int(rng.integers(2, 6)))
 
     def _telling_row(self, rng: np.random.Generator, *, tails: bool) -> Case:
         """Return one row whose law is known and says much: of few tokens or, with `tails`, now and then of many unlikely ones."""
@@ -245,10 +249,10 @@ class Campaign:
                 break
         return case
 
-    def _few_rows(self, rng: np.random.Generator) -> Case:
+    def _some_rows(self, rng: np.random.Generator, rows: int) -> Case:
         return self.generator.case(
             rng,
-            rows=int(rng.integers(2, 6)),
+            rows=rows,
             size=int(rng.choice(self.limits.sizes)),
             strategy=str(rng.choice(["ordinary", "beside threshold", "edge", "poison"])),
         )

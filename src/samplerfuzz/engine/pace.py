@@ -10,7 +10,7 @@ import numpy as np
 
 # sizes of real vocabularies, and one beyond the blocks that kernels cut rows into
 LARGE = (1000, 4096, 32000, 49152, 128256)
-_BRISK, _SLOW, _COMPILES = 0.02, 0.2, 0.05
+_BRISK, _SLOW, _COMPILES = 0.05, 0.2, 0.05
 _SMALL_CALL, _LARGE_CALL = 2**17, 2**18
 _LARGE_AFTER = 6.0  # seconds: what is wrong with small rows shows on small rows
 
@@ -20,23 +20,29 @@ class Pace:
 
     Args:
       sizes: vocabulary sizes thrown most of the time.
+      large: those thrown now and then.
       most_rows: of a call.
     """
 
-    def __init__(self, *, sizes: Sequence[int], most_rows: int) -> None:
-        self._sizes, self._most = tuple(sizes), most_rows
+    def __init__(self, *, sizes: Sequence[int], large: Sequence[int] = LARGE, most_rows: int) -> None:
+        self._sizes, self._large, self._most = tuple(sizes), tuple(large), most_rows
         self._rows = min(16, most_rows)
         self._seen: list[tuple[int, int]] = []
         self._first: deque[float] = deque(maxlen=8)
         self._again: deque[float] = deque(maxlen=8)
-        self._large = 0.0
+        self._on_large = 0.0
+
+    @property
+    def rows(self) -> int:
+        """Rows of a call that is answered quickly."""
+        return self._rows
 
     def shape(self, rng: np.random.Generator, elapsed: float) -> tuple[int, int]:
         """Return rows and vocabulary size of the next call, `elapsed` seconds into the campaign."""
         if self._compiles and self._seen and rng.random() < 0.9:
             return self._seen[int(rng.integers(len(self._seen)))]
-        if elapsed > _LARGE_AFTER and self._large < 0.1 * elapsed and rng.random() < 0.05:
-            size = int(rng.choice(LARGE))
+        if self._large and elapsed > _LARGE_AFTER and self._on_large < 0.1 * elapsed and rng.random() < 0.05:
+            size = int(rng.choice(self._large))
             return int(rng.integers(1, max(2, min(8, _LARGE_CALL // size) + 1))), size
         size = int(rng.choice(self._sizes))
         rows = min(self._rows, max(1, _SMALL_CALL // size))
@@ -44,8 +50,8 @@ class Pace:
 
     def took(self, rows: int, size: int, seconds: float) -> None:
         """Learn from a call and its judgement that took `seconds`."""
-        if size in LARGE:
-            self._large += seconds
+        if size in self._large:
+            self._on_large += seconds
             return
         shape = (rows, size)
         known = shape in self._seen

@@ -103,7 +103,7 @@ def _dense(logits: np.ndarray, given: dict[str, Any], *, per_row: bool) -> tuple
     """Return logits and parameters in shapes that are padded, so that a campaign of any length compiles each chain once."""
     rows, size = logits.shape
     wide = _bucket(size, 64)
-    tall = next(t for t in (*((8, 32) if wide > 64 else (256,)), 2048, _bucket(rows, 1)) if t >= rows)
+    tall = next(t for t in (*((8, 32) if wide > 64 else (256,)), 4096, _bucket(rows, 1)) if t >= rows)
     z = np.full((tall, wide), -np.inf, np.float32)
     z[:rows, :size] = logits
     arrays = {n: _padded(np.asarray(v, np.float64), tall, rows) for n, v in given.items() if parameter(n).is_number}
