@@ -165,16 +165,23 @@ class Belief:
     def mass_before(self, ranking: Ranking, ties: str = "") -> tuple[np.ndarray, np.ndarray]:
         """Return bounds [R, V] of the probability mass that stands before each token in a ranking, under a tie rule of `ranking`."""
         own_low, high = self._scaled
-        sure, sure_high = own_low * self.must, high * self.must
-        before_least, before_most = ranking.surely_before(sure, ties), ranking.possibly_before(high, ties)
-        others_high = np.maximum(high.sum(-1, keepdims=True) - high - ranking.surely_before(sure_high, ties), 0)
-        others_low = np.maximum(sure.sum(-1, keepdims=True) - sure - ranking.possibly_before(sure, ties), 0)
+        # where nothing is open, what is possible is sure, and need not be summed up twice
+        sure, sure_high = (own_low * self.must, high * self.must) if self.may.any() else (own_low, high)
+        before_least, may_precede = ranking.before(sure, sure, ties)
+        must_precede, before_most = ranking.before(sure_high, high, ties)
+        others_high = np.maximum(high.sum(-1, keepdims=True) - high - must_precede, 0)
+        others_low = np.maximum(sure.sum(-1, keepdims=True) - sure - may_precede, 0)
         with np.errstate(invalid="ignore", divide="ignore"):
             least = before_least / (before_least + high + others_high)
             most = before_most / (before_most + own_low + others_low)
         least[np.isnan(least)] = 0.0
         most[np.isnan(most)] = 1.0
         return least, most
+
+    def count_before(self, ranking: Ranking, ties: str = "") -> tuple[np.ndarray, np.ndarray]:
+        """Return [R, V] twice: how many tokens stand before each in a ranking at the least, and at the most, under a tie rule."""
+        sure = self.must * 1.0
+        return ranking.before(sure, self.possible * 1.0 if self.may.any() else sure, ties)
 
     def narrowed(self, *, kept: np.ndarray, removed: np.ndarray, least: np.ndarray | int, most: np.ndarray | None = None) -> Belief:
         """Apply a filter: `kept` [R, V] surely pass, `removed` [R, V] surely fail; at least `least` [R] stay, at most `most` [R]."""

@@ -31,6 +31,8 @@ def spares(how: Spare) -> Callable[[F], F]:
 
 def spared(twin: Callable[..., Belief], before: Belief, after: Belief, count: np.ndarray) -> Belief:
     """Return what is left when the filter `twin` made `after` of `before` and at least `count` [R] tokens stay."""
+    if not (count > 1).any():
+        return after
     how: Spare = getattr(twin, "spare", spare_largest)
     return how(before, after, count).where(count > 1, after)
 
@@ -42,8 +44,9 @@ def spare_largest(before: Belief, after: Belief, count: np.ndarray) -> Belief:
 
 def spare_first(before: Belief, after: Belief, count: np.ndarray, ranking: Ranking) -> Belief:
     """Keep the `count` [R] first of a ranking."""
-    first_surely = before.must & (ranking.possibly_before(before.possible * 1.0) < count[:, None])
-    first_possibly = before.possible & (ranking.surely_before(before.must * 1.0) < count[:, None])
+    surely, possibly = before.count_before(ranking)
+    first_surely = before.must & (possibly < count[:, None])
+    first_possibly = before.possible & (surely < count[:, None])
     must = after.must | first_surely
     least = np.maximum(after.least, np.minimum(count, before.least)).astype(np.int64)
     most = np.maximum(after.most, (after.possible | first_possibly).sum(-1))

@@ -19,8 +19,8 @@ def keep_between(belief: Belief, fewest: np.ndarray, most: np.ndarray) -> Belief
     Ties of the last may all stay or all go. Where earlier stages left the set open a prefix cannot be told, and everything may stay.
     """
     fewest, most = np.maximum(1, fewest), np.maximum(1, most)
-    kept = belief.ranking.possibly_before(belief.possible * 1.0) < fewest[:, None]
-    removed = belief.ranking.surely_before(belief.must * 1.0) >= most[:, None]
+    surely, possibly = belief.count_before(belief.ranking)
+    kept, removed = possibly < fewest[:, None], surely >= most[:, None]
     open_set = belief.may.any(-1, keepdims=True)
     kept, removed = kept & ~open_set, removed & ~open_set
     return belief.narrowed(kept=kept, removed=removed, least=kept.sum(-1))

@@ -16,8 +16,7 @@ def top_k(belief: Belief, *, top_k: np.ndarray, ties: str) -> Belief:
     """Keep the `top_k` [R] largest of each row."""
     size = belief.z.shape[-1]
     k = np.where((top_k <= 0) | (top_k >= size), size, top_k)
-    surely = belief.ranking.surely_before(belief.must * 1.0, ties)
-    possibly = belief.ranking.possibly_before(belief.possible * 1.0, ties)
+    surely, possibly = belief.count_before(belief.ranking, ties)
     count = k.astype(np.int64)
     most = count if ties in ("cut", "low", "high") else None
     kept = belief.narrowed(kept=possibly < k[:, None], removed=surely >= k[:, None], least=count, most=most)

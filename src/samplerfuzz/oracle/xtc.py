@@ -40,8 +40,9 @@ def xtc(
     possibly = belief.possible & over(ceiling, threshold - band[:, None])
     # a token goes when it is a top choice and a less probable top choice remains
     upward = Ranking(low=-high, high=-low, alike=belief.alike)
-    removed = surely & (upward.surely_before(surely * 1.0, ties) > 0)
-    kept = ~possibly | ~(upward.possibly_before(possibly * 1.0, ties) > 0)
+    lower_surely, lower_possibly = upward.before(surely * 1.0, possibly * 1.0, ties)
+    removed = surely & (lower_surely > 0)
+    kept = ~possibly | ~(lower_possibly > 0)
     least = belief.must.sum(-1) - np.maximum(possibly.sum(-1) - 1, 0)
     most = belief.most - np.maximum(surely.sum(-1) - 1, 0) if ties in ("cut", "low", "high") else None
     return belief.narrowed(kept=kept, removed=removed, least=least, most=most).where(~off, belief)
