@@ -22,7 +22,8 @@ _EDGES = np.linspace(-9, 0, 37)
 
 def atlas_json(atlas: Atlas, *, model: str, prompts: list[str], show: Show, text: Callable[[list[int]], str]) -> dict[str, Any]:
     """Return the atlas as JSON data: β as numbers or "inf"."""
-    from samplerfuzz.probe.atlas import BETAS, TEMPERATURES
+    from samplerfuzz.probe.atlas import BETAS
+    from samplerfuzz.probe.kept import KEPT_BETAS
 
     def named(pairs: list[tuple[int, float]]) -> list[dict[str, Any]]:
         return [{"token": token, "text": show(token), "logit": logit} for token, logit in pairs]
@@ -38,7 +39,10 @@ def atlas_json(atlas: Atlas, *, model: str, prompts: list[str], show: Show, text
             "bottom": named(row.bottom),
             "argmin_margin": row.margin,
             "argmin_ulp": row.ulp,
-            "kept": {kept.filter: {"count": kept.count, "mass": kept.mass, "same_tokens": kept.same} for kept in row.kept},
+            "kept": {
+                kept.technique: {"parameters": kept.parameters, "count": kept.count, "mass": kept.mass, "same_tokens": kept.same}
+                for kept in row.kept
+            },
             "laws": [{"law": law.name, "worst": law.worst, "beta": law.beta, "holds": law.holds} for law in row.laws],
         }
         for prompt, row in zip(prompts, atlas.rows, strict=True)
@@ -46,7 +50,7 @@ def atlas_json(atlas: Atlas, *, model: str, prompts: list[str], show: Show, text
     return _ready({
         **_head("atlas", model),
         "beta": BETAS,
-        "temperatures": TEMPERATURES,
+        "kept_beta": KEPT_BETAS,
         "rows": rows,
         "texts": [{"temperature": t, "texts": [text(ids) for ids in texts]} for t, texts in atlas.texts.items()],
         "laws_hold": not atlas.broken,
