@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,11 @@ import jinja2
 import samplerfuzz
 from samplerfuzz.core.errors import UsageError
 from samplerfuzz.report.pages import template
+from samplerfuzz.report.probe.data import configuration_label
 from samplerfuzz.report.probe.plots import INSTALL, MARKED, kept_label, kept_median, plots
 from samplerfuzz.report.text import number, rounded
 
-SECTIONS = ("atlas", "census", "replication")
+SECTIONS = ("atlas", "census", "replication", "batch")
 PAGE = "report.html"
 _SHOWN = 24
 # inverse temperatures of the table of what is kept
@@ -69,12 +72,18 @@ def probe_page(sections: dict[str, dict[str, Any]]) -> str:
     Raises:
       UsageError: a section lacks what the page shows: another version wrote it.
     """
-    try:
+    with of_this_version(sections):
         return _page(sections)
+
+
+@contextmanager
+def of_this_version(names: Iterable[object]) -> Iterator[None]:
+    """Turn what the body misses in the data of these sections or directories into a UsageError that names them and the next step."""
+    try:
+        yield
     except (KeyError, jinja2.UndefinedError) as error:
-        names = ", ".join(sections)
         raise UsageError(
-            f"{names}: one of them was written by another version ({error}); take it again, or name another directory"
+            f"{', '.join(map(str, names))}: one of them was written by another version ({error}); take it again, or name another directory"
         ) from error
 
 
@@ -95,6 +104,7 @@ def probe_parts(sections: dict[str, dict[str, Any]]) -> dict[str, Any]:
     atlas = sections.get("atlas")
     return {
         "short": rounded,
+        "label": configuration_label,
         "plots": {name: plots(data) for name, data in sections.items()},
         **(_atlas(atlas) if atlas else {"broken": [], "least": []}),
     }

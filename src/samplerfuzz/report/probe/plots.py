@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from samplerfuzz.core.registry import parameter
+from samplerfuzz.report.probe.data import configuration_label
 
 INSTALL = "pip install 'samplerfuzz[plot]'"
 # what engines call greedy, as trained, uniform, inverted, anti-greedy
@@ -18,6 +19,7 @@ MARKED = {"greedy": np.inf, "T = 1": 1.0, "T = ±∞": 0.0, "T = −1": -1.0, "T
 # beside each other over T > 0
 COMPARED = ("top_n_sigma", "top_p", "min_p", "top_k")
 _SHADES = 20
+_NAMED = 8
 Plot = Callable[[Any, dict[str, Any]], None]
 
 
@@ -165,6 +167,38 @@ def _claims(axis: Any, found: dict[str, Any]) -> None:
     axis.set(xlabel="printed tokens (95 %); × their controls", xlim=(-0.02, 1.02), ylim=(-0.6, len(claims) - 0.4))
 
 
+def _likely(axis: Any, batch: dict[str, Any]) -> None:
+    _of_configurations(axis, batch, lambda entry: entry["mean_model_surprisal"])
+    axis.set_ylabel("surprisal of the model (nats a token)")
+
+
+def _looping(axis: Any, batch: dict[str, Any]) -> None:
+    _of_configurations(axis, batch, lambda entry: entry["looping"] / entry["rows"])
+    axis.set(ylabel="share of the texts", ylim=(-0.03, 1.03))
+
+
+def _of_configurations(axis: Any, batch: dict[str, Any], value: Callable[[dict[str, Any]], float]) -> None:
+    """Draw a mark a configuration, a line through those that differ in temperature alone."""
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for entry in batch["configurations"]:
+        if entry["tokens"]:
+            rest = {name: given for name, given in entry["parameters"].items() if name != "temperature"}
+            lines.setdefault(configuration_label(rest) if rest else "temperature alone", []).append(
+                (_beta(entry["parameters"]), value(entry))
+            )
+    for label, points in lines.items():
+        beta, values = np.array(sorted(points)).T
+        axis.plot(compact(beta), values, "o-", label=label, linewidth=1.2, markersize=4, alpha=0.75)
+    if len(lines) <= _NAMED:
+        axis.legend(fontsize=8, framealpha=0)
+    _mark(axis)
+
+
+def _beta(parameters: dict[str, Any]) -> float:
+    temperature = float(parameters.get("temperature", 1.0))
+    return 1 / temperature if temperature else np.inf
+
+
 _PLOTS: dict[str, dict[str, Plot]] = {
     "atlas": {
         "Entropy of the next token against inverse temperature, one line a prompt": _entropy,
@@ -179,6 +213,10 @@ _PLOTS: dict[str, dict[str, Plot]] = {
         "Of the tokens that an indicator suspects, how many cannot be said": _indicators,
     },
     "replication": {"What was claimed of the tokens that are printed at T = −0.001": _claims},
+    "batch": {
+        "How unlikely the texts of a configuration are to the model itself, at T = 1": _likely,
+        "Texts that fall into a loop": _looping,
+    },
 }
 
 
