@@ -11,6 +11,7 @@ from samplerfuzz.cli.main import group
 from samplerfuzz.probe import atlas as atlas_module
 from samplerfuzz.probe.atlas import BETAS, Atlas, row_of, softened
 from samplerfuzz.probe.exact import tempered
+from samplerfuzz.probe.kept import KEPT_BETAS
 from samplerfuzz.probe.laws import check_laws
 from samplerfuzz.report.probe.data import atlas_json
 from samplerfuzz.report.probe.page import probe_page
@@ -89,12 +90,13 @@ def test_a_row_names_its_ends_and_what_filters_keep():
     assert [token for token, _ in row.top][:3] == [0, 4, 1]
     assert [token for token, _ in row.bottom][:2] == [5, 2]
     assert row.margin == 2
-    kept = {kept.filter: kept for kept in row.kept}
-    assert kept["top-nσ 1"].same
-    assert set(kept["top-nσ 1"].count) == {3}  # σ = 1.69: what is above 0.31 stays
-    assert not kept["top-p 0.9"].same
-    assert kept["top-k 50"].count.tolist() == [5] * len(atlas_module.TEMPERATURES)
-    np.testing.assert_allclose(kept["top-k 50"].mass, 1)
+    kept = {kept.technique: kept for kept in row.kept}
+    positive = np.isfinite(KEPT_BETAS) & (KEPT_BETAS > 0)
+    assert kept["top_n_sigma"].same
+    assert set(kept["top_n_sigma"].count[positive]) == {3}  # σ = 1.69: what is above 0.31 stays
+    assert not kept["top_p"].same
+    assert set(kept["top_k"].count[positive]) == {5}
+    np.testing.assert_allclose(kept["top_k"].mass, 1)
 
 
 def test_the_page_shows_every_token_escaped():
@@ -126,11 +128,12 @@ def test_the_tiny_model_keeps_the_laws_and_says_so(tmp_path):
     done = CliRunner().invoke(group, [*arguments, "--max-new-tokens", "4", "--report-dir", str(tmp_path)], standalone_mode=False)
     assert done.return_value == 0, done.output
     assert "all 8 laws of temperature hold" in done.output
+    assert "keep the same tokens at every T > 0: top_n_sigma 1, top_k 50\n" in done.output
     data = json.loads((tmp_path / "atlas.json").read_text("utf-8"))
     row = data["rows"][0]
     assert data["beta"][0] == "-inf"
     assert row["entropy"][len(data["beta"]) // 2] == pytest.approx(max(row["entropy"]))
-    assert all(row["kept"]["top-nσ 1"]["same_tokens"] for row in data["rows"])
+    assert all(row["kept"]["top_n_sigma"]["same_tokens"] for row in data["rows"])
     assert len(data["texts"]) == 2
     assert "<svg" in (tmp_path / "report.html").read_text("utf-8")
 

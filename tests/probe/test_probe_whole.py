@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -12,6 +13,7 @@ from samplerfuzz.report.probe.page import probe_page, read_sections, write_secti
 
 # one worker makes the folder for all, and compiles once what the census needs too
 pytestmark = pytest.mark.xdist_group("probe")
+KEPT = Path(__file__).resolve().parents[2] / "reports" / "probed"
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -51,6 +53,13 @@ def test_every_text_on_the_page_is_escaped(folder):
 def test_a_section_alone_makes_a_page(folder):
     for name, section in read_sections(folder).items():
         assert "tiny at its limits" in probe_page({name: section})
+
+
+@pytest.mark.parametrize("name", ["tiny", "smollm2-135m"])
+def test_the_reports_that_are_kept_were_written_by_this_version(name):
+    sections = read_sections(KEPT / name)
+    assert set(sections) == {"atlas", "census", "replication"}
+    assert "What every technique keeps" in probe_page(sections)
 
 
 def test_a_file_that_is_no_section_is_named(tmp_path):

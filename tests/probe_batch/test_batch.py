@@ -199,5 +199,7 @@ def test_the_summary_counts_what_the_rows_hold(done):
         assert entry["rows"] == len(rows) == 6
         assert entry["tokens"] == sum(len(row["ids"]) for row in rows)
         assert entry["looping"] == sum(row["loop"] is not None for row in rows)
+        assert entry["distinct_tokens"] == len({i for row in rows for i in row["ids"]})
+        assert entry["first_text"] == rows[0]["text"]
         surprisals = [value for row in rows for value in row["steps"]["surprisal"]]
         assert entry["mean_surprisal"] == pytest.approx(np.mean(surprisals))

@@ -51,8 +51,8 @@ def atlas_command(
     model: str, given: tuple[str, ...], file: Path | None, temperatures: tuple[float, ...], max_new_tokens: int, dtype: str, seed: int,
     report_dir: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
-    """Sweep β = 1/T over (−∞, ∞) for the rows after some prompts of MODEL: entropy, what filters keep, the least likely tokens,
-    texts at chosen temperatures, and the exact laws of temperature, held against the samplers."""
+    """Sweep β = 1/T over (−∞, ∞) for the rows after some prompts of MODEL: entropy, what every technique keeps, the least likely
+    tokens, texts at chosen temperatures, and the exact laws of temperature, held against the samplers."""
     prompts = asked_prompts(given, file)
     wrong = next((t for t in temperatures if math.isnan(t)), None)
     if wrong is not None:
@@ -97,6 +97,7 @@ def print_atlas(found: Atlas, data: dict[str, Any]) -> None:
     from rich.text import Text
 
     from samplerfuzz.probe.atlas import BETAS
+    from samplerfuzz.report.probe.plots import kept_label
     from samplerfuzz.report.text import number, printable
 
     console = Console()
@@ -112,8 +113,9 @@ def print_atlas(found: Atlas, data: dict[str, Any]) -> None:
     console.print(table)
     for told in data["texts"]:
         console.print(Text(f"T = {number(told['temperature'])}: {data['rows'][0]['prompt']!r} → {told['texts'][0]!r}"))
-    steady = all(kept.same for row in found.rows for kept in row.kept if kept.filter.startswith("top-nσ"))
-    console.print(f"top-nσ keeps the same tokens at every T > 0: {'yes' if steady else 'NO'}", highlight=False)
+    changing = {kept.technique for row in found.rows for kept in row.kept if not kept.same}
+    steady = [kept_label(data, kept.technique) for kept in found.rows[0].kept if kept.technique not in changing]
+    console.print(f"keep the same tokens at every T > 0: {', '.join(steady) or 'none'}", highlight=False)
     for index, law in found.broken:
         console.print(Text(f"BROKEN after prompt {index}: {law.name}; {law.worst:.3g} times what rounding allows at β = {law.beta:.3g}"))
     if not found.broken:

@@ -79,12 +79,13 @@ def batch_command(
     batch_size: int, model_axis: int, dtype: str, steps: bool, coordinator: str | None, num_processes: int | None, process_id: int | None,
     distributed: str | None, connect_timeout: int, merge_only: bool, report_dir: Path | None,
 ) -> None:  # fmt: skip
-    """Continue many prompts under many sampling configurations on every device of every host. Writes results.jsonl and summary.json."""
+    """Continue many prompts under many sampling configurations on every device of every host. Writes results.jsonl, summary.json
+    and a page, on which a probe of the same model in the same DIR is too."""
     from samplerfuzz.report.files import make_directory, writing
 
     folder = report_dir or Path("reports") / f"batch-{re.sub(r'[^A-Za-z0-9._-]+', '-', Path(model).name)}"
     if merge_only:
-        _print(_merged(folder), folder)
+        _report(folder, model)
         return
     if first_seed + seeds > 2**32:
         raise UsageError(f"--first-seed {first_seed}: with --seeds {seeds} expected at most {2**32 - seeds}; a seed has 32 bits")
@@ -115,7 +116,7 @@ def batch_command(
     took = time.monotonic() - begun
     if hosts.is_coordinator():
         click.echo(f"{plan.rows - first} rows in {took:.1f} s, {(plan.rows - first) / took:.1f} a second, compiling included", err=True)
-        _print(_merged(folder), folder)
+        _report(folder, model)
 
 
 def _prompts(file: Path | None) -> list[str]:
@@ -191,17 +192,36 @@ def _prepared(
     return plan, lambda folder, tell: run(on_devices, tokenizer, plan, folder, mesh, tell=tell)
 
 
-def _merged(folder: Path) -> dict[str, Any]:
+def _report(folder: Path, model: str) -> None:
+    """Merge the shards of a folder, put the batch on the page of what is there of the same model, and print it."""
+    from samplerfuzz.cli.probing import written
     from samplerfuzz.probe.batch.merge import merge
     from samplerfuzz.probe.batch.plan import plan_of
     from samplerfuzz.probe.batch.shards import recorded_plan
     from samplerfuzz.report.files import writing
+    from samplerfuzz.report.probe.data import batch_json
 
     recorded = recorded_plan(folder)
     if recorded is None:
         raise UsageError(f"--report-dir {folder}: expected the results of a batch, found no plan.json")
+    plan = plan_of(recorded)
     with writing(folder):
-        return merge(plan_of(recorded), folder)
+        summary = merge(plan, folder)
+    page = written(folder, batch_json(plan, summary, model=_name(model, plan)))
+    _print(summary, folder)
+    click.echo(f"report: {page}")
+
+
+def _name(model: str, plan: Plan) -> str:
+    """Return the model's name where it is the one that the shards are of, or not here to be asked; else what tells the other one."""
+    from samplerfuzz.llama.fingerprint import model_sha256
+    from samplerfuzz.llama.models import resolve
+
+    computed = str(plan.computed_by.get("model_sha256", ""))
+    try:
+        return model if model_sha256(resolve(model)) == computed else f"model {computed[:12]}"
+    except UsageError:
+        return model
 
 
 def _print(summary: dict[str, Any], folder: Path) -> None:
@@ -209,17 +229,16 @@ def _print(summary: dict[str, Any], folder: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from samplerfuzz.report.text import number
+    from samplerfuzz.report.probe.data import configuration_label
 
     console = Console()
     table = Table(
         "parameters", "rows", "tokens", "ended", "looping", "distinct", "surprisal", "model's", title="nats a token", title_justify="left"
     )
     for entry in summary["configurations"][:_SHOWN]:
-        told = ", ".join(f"{'T' if name == 'temperature' else name} {number(value)}" for name, value in entry["parameters"].items())
         means = ("" if entry[name] is None else f"{entry[name]:.3f}" for name in ("mean_surprisal", "mean_model_surprisal"))
         counts = (f"{entry[name]:,}" for name in ("rows", "tokens", "ended", "looping", "distinct_texts"))
-        table.add_row(Text(told or "as the model is"), *counts, *means)
+        table.add_row(Text(configuration_label(entry["parameters"])), *counts, *means)
     console.print(table)
     more = len(summary["configurations"]) - _SHOWN
     if more > 0:

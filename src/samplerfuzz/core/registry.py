@@ -37,6 +37,7 @@ class Parameter:
         "" for nothing.
       usual: what people give with its technique, where it has no neutral value.
       quiet: how often an ordinary case leaves it neutral.
+      example: a value that people give, by which a technique that filters is shown.
       summary: what it means, where the technique's own summary does not say it.
     """
 
@@ -50,6 +51,7 @@ class Parameter:
     beside: str = ""
     usual: float | None = None
     quiet: float = 0.15
+    example: float | None = None
     summary: str = ""
 
     @property
@@ -137,20 +139,20 @@ TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
     _technique("temperature", _TEMPERATURE, summary="divide the logits; 0 is greedy, negative inverts"),
     _technique("dynatemp", _p("dynatemp_range", 0, 2, 0, 1e-6, 10, 1e9, -1, domain=(0, _LARGEST)), _p("dynatemp_exponent", 0.1, 5, 1, 0, 1e-3, 100, meaning=(0, _LARGEST), quiet=0.4, summary="how steeply the temperature follows the entropy"), _TEMPERATURE, summary="divide by a temperature that follows the entropy, within a range of the one given"),
     _technique("smoothing", _p("smoothing_factor", 0, 10, 0, 1e-6, 1e9, -1, meaning=(0, _LARGEST), domain=(0, _LARGEST)), _p("smoothing_curve", 1, 3, 1, 10, 0, -1, meaning=(1, 10), domain=(1, 10), quiet=0.4, summary="the share of the cube: 1 none, 3 all"), summary="bend the logits below the maximum by a square and a cube"),
-    _technique("top_n_sigma", _p("top_n_sigma", 0.01, 5, 0, 1e-6, 100, -1, domain=(0, _LARGEST)), filters=True, summary="keep what lies within n standard deviations of the maximum"),
-    _technique("top_k", _p("top_k", 1, inf, 0, 0, -1, -5, 2**31 - 1, kind="integer", domain=(0, 2**31 - 1), beside="rank"), filters=True, summary="keep the k largest"),
-    _technique("tfs_z", _p("tfs_z", 0.001, 1, 1, 1e-8, 0, -1, 2, meaning=(0, _LARGEST), domain=(0, 1), beside="curvature"), filters=True, summary="cut the tail where the curvature of the sorted probabilities is used up"),
-    _technique("typical_p", _p("typical_p", 0.001, 1, 1, 1e-8, 0, -1, 2, domain=(_LEAST, 1), beside="mass"), filters=True, summary="keep the tokens whose surprisal is nearest the entropy"),
-    _technique("top_p", _p("top_p", 0.001, 1, 1, 1e-8, 1 - 1e-7, 0, -1, 2, domain=(_LEAST, 1), beside="mass"), filters=True, summary="keep the smallest set of probability at least p"),
-    _technique("min_p", _p("min_p", 0, 1, 0, 1e-8, -1, 2, beside="ratio"), filters=True, summary="keep what has at least a share of the largest probability"),
-    _technique("top_a", _p("top_a", 0, 1, 0, 1e-8, -1, 2, 1e6, beside="ratio to the square"), filters=True, summary="keep what has at least a share of the square of the largest probability"),
-    _technique("epsilon_cutoff", _p("epsilon_cutoff", 1e-5, 0.9, 0, 1e-8, 1, -1, 2, meaning=(-_LARGEST, 1), beside="probability"), filters=True, summary="keep what has at least a probability"),
-    _technique("eta_cutoff", _p("eta_cutoff", 1e-5, 0.9, 0, 1e-8, 1, -1, 2, meaning=(-_LARGEST, 1), beside="probability below the entropy"), filters=True, summary="keep what has at least a probability that falls with the entropy"),
-    _technique("top_h", _p("top_h", 0.01, 1, 1, 1e-6, 0, -1, 2, meaning=(_LEAST, _LARGEST), domain=(_LEAST, 1), beside="share of entropy"), filters=True, summary="keep the largest set of at most a share of the entropy"),
-    _technique("p_less", _p("p_less", 0, 1, 0, kind="switch", meaning=(0, 1)), filters=True, summary="keep what has at least the probability that two draws agree"),
-    _technique("p_less_norm", _p("p_less_norm", 0, 1, 0, kind="switch", meaning=(0, 1)), module="p_less", filters=True, summary="p-less, relaxed by the agreement of chance"),
-    _technique("xtc", _p("xtc_threshold", 0.01, 1, 1, 0, 0.5, -1, 2, meaning=(0, 1), beside="probability"), _p("xtc_probability", 0, 1, 0, -1, 2, meaning=(0, 1)), filters=True, coin="xtc_probability", summary="sometimes remove all top choices but the least probable"),
-    _technique("mirostat", _p("mirostat_tau", 0.5, 10, 100, 0, 0.01, 3, -1, meaning=(0, _LARGEST), beside="half surprise"), _p("mirostat_eta", 0.01, 1, None, 0, 10, -1, meaning=(0, _LARGEST), domain=(0, _LARGEST), usual=0.1, summary="how fast the bound of mirostat moves"), _p("mirostat", 1, 2, 0, 3, kind="integer", meaning=(0, 2), usual=2, summary="the version of mirostat, 1 or 2; 0: off"), filters=True, remembers=True, summary="bound the surprise of a token so that the text has the surprise asked for"),
+    _technique("top_n_sigma", _p("top_n_sigma", 0.01, 5, 0, 1e-6, 100, -1, domain=(0, _LARGEST), example=1), filters=True, summary="keep what lies within n standard deviations of the maximum"),
+    _technique("top_k", _p("top_k", 1, inf, 0, 0, -1, -5, 2**31 - 1, kind="integer", domain=(0, 2**31 - 1), beside="rank", example=50), filters=True, summary="keep the k largest"),
+    _technique("tfs_z", _p("tfs_z", 0.001, 1, 1, 1e-8, 0, -1, 2, meaning=(0, _LARGEST), domain=(0, 1), beside="curvature", example=0.95), filters=True, summary="cut the tail where the curvature of the sorted probabilities is used up"),
+    _technique("typical_p", _p("typical_p", 0.001, 1, 1, 1e-8, 0, -1, 2, domain=(_LEAST, 1), beside="mass", example=0.95), filters=True, summary="keep the tokens whose surprisal is nearest the entropy"),
+    _technique("top_p", _p("top_p", 0.001, 1, 1, 1e-8, 1 - 1e-7, 0, -1, 2, domain=(_LEAST, 1), beside="mass", example=0.9), filters=True, summary="keep the smallest set of probability at least p"),
+    _technique("min_p", _p("min_p", 0, 1, 0, 1e-8, -1, 2, beside="ratio", example=0.1), filters=True, summary="keep what has at least a share of the largest probability"),
+    _technique("top_a", _p("top_a", 0, 1, 0, 1e-8, -1, 2, 1e6, beside="ratio to the square", example=0.2), filters=True, summary="keep what has at least a share of the square of the largest probability"),
+    _technique("epsilon_cutoff", _p("epsilon_cutoff", 1e-5, 0.9, 0, 1e-8, 1, -1, 2, meaning=(-_LARGEST, 1), beside="probability", example=3e-4), filters=True, summary="keep what has at least a probability"),
+    _technique("eta_cutoff", _p("eta_cutoff", 1e-5, 0.9, 0, 1e-8, 1, -1, 2, meaning=(-_LARGEST, 1), beside="probability below the entropy", example=2e-3), filters=True, summary="keep what has at least a probability that falls with the entropy"),
+    _technique("top_h", _p("top_h", 0.01, 1, 1, 1e-6, 0, -1, 2, meaning=(_LEAST, _LARGEST), domain=(_LEAST, 1), beside="share of entropy", example=0.4), filters=True, summary="keep the largest set of at most a share of the entropy"),
+    _technique("p_less", _p("p_less", 0, 1, 0, kind="switch", meaning=(0, 1), example=1), filters=True, summary="keep what has at least the probability that two draws agree"),
+    _technique("p_less_norm", _p("p_less_norm", 0, 1, 0, kind="switch", meaning=(0, 1), example=1), module="p_less", filters=True, summary="p-less, relaxed by the agreement of chance"),
+    _technique("xtc", _p("xtc_threshold", 0.01, 1, 1, 0, 0.5, -1, 2, meaning=(0, 1), beside="probability", example=0.1), _p("xtc_probability", 0, 1, 0, -1, 2, meaning=(0, 1)), filters=True, coin="xtc_probability", summary="sometimes remove all top choices but the least probable"),
+    _technique("mirostat", _p("mirostat_tau", 0.5, 10, 100, 0, 0.01, 3, -1, meaning=(0, _LARGEST), beside="half surprise", example=5), _p("mirostat_eta", 0.01, 1, None, 0, 10, -1, meaning=(0, _LARGEST), domain=(0, _LARGEST), usual=0.1, summary="how fast the bound of mirostat moves"), _p("mirostat", 1, 2, 0, 3, kind="integer", meaning=(0, 2), usual=2, summary="the version of mirostat, 1 or 2; 0: off"), filters=True, remembers=True, summary="bound the surprise of a token so that the text has the surprise asked for"),
     _technique("adaptive_p", _p("adaptive_target", 0, 1, -1, -0.5, 2, meaning=(-_LARGEST, 1)), _p("adaptive_decay", 0, 0.99, None, 1, 0.999, -1, meaning=(0, 0.99), usual=0.9, summary="weight of a token against the next one in the mean"), remembers=True, summary="prefer tokens near a target probability, steering their mean towards it"),
 )}
 # fmt: on

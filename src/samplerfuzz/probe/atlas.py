@@ -1,4 +1,4 @@
-"""The temperature atlas of a model: what the row after a prompt becomes at every inverse temperature, and what each filter keeps of it."""
+"""The temperature atlas of a model: what the row after a prompt becomes at every inverse temperature, and what every technique keeps of it."""
 
 from __future__ import annotations
 
@@ -16,29 +16,13 @@ from samplerfuzz.llama.forward import prefill
 from samplerfuzz.llama.model import LlamaModel
 from samplerfuzz.llama.prompts import pad_prompts
 from samplerfuzz.probe.exact import Tempered, tempered
+from samplerfuzz.probe.kept import Kept, kept_of
 from samplerfuzz.probe.laws import Law, check_laws
+from samplerfuzz.probe.reached import reached
 
 _INNER = np.geomspace(1e-2, 1e3, 51)
 BETAS = np.array([-np.inf, *-_INNER[::-1], 0.0, *_INNER, np.inf])
-TEMPERATURES = np.geomspace(0.1, 10.0, 41)
-# label -> stages after the temperature, with their parameter
-FILTERS: dict[str, tuple[str, float]] = {
-    "top-nσ 1": ("top_n_sigma", 1.0),
-    "top-p 0.9": ("top_p", 0.9),
-    "min-p 0.1": ("min_p", 0.1),
-    "top-k 50": ("top_k", 50.0),
-}
 _SHOWN, _PROMPTS = 8, 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kept:
-    """What one filter keeps of a row at K temperatures: `count` [K] tokens with probability `mass` [K]; `same`: always the same ones."""
-
-    filter: str
-    count: np.ndarray
-    mass: np.ndarray
-    same: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +35,7 @@ class Row:
       top, bottom: ids of the largest and smallest logits, best first, and their logits.
       margin: the smallest but one minus the smallest logit.
       ulp: distance of float32 numbers at the smallest logit: a margin of a few is decided by rounding.
-      kept: of each filter at `TEMPERATURES`.
+      kept: of each technique that filters.
       laws: held against the samplers.
     """
 
@@ -144,43 +128,20 @@ def row_of(prompt: list[int], logits: np.ndarray) -> Row:
         bottom=[(int(i), float(z[i])) for i in order[:_SHOWN]],
         margin=float(least[-1] - least[0]),
         ulp=float(np.spacing(np.abs(least[0]))),
-        kept=[kept_of(name, z) for name in FILTERS],
+        kept=kept_of(z),
         laws=laws,
     )
 
 
 def softened(logits: np.ndarray, beta: np.ndarray) -> np.ndarray:
-    """Return float64 [K, V]: what the JAX temperature stage and a float32 softmax make of the row [V] at T = 1/β.
-
-    β = ±inf are T = 0, which is greedy; anti-greedy is greedy on the mirrored row.
-    """
-    with np.errstate(divide="ignore"):
-        temperature = np.where(np.isinf(beta), 0.0, np.where(beta == 0, np.inf, 1 / beta)).astype(np.float32)
-    rows = np.broadcast_to(np.where((beta == -np.inf)[:, None] & (logits > -np.inf), -logits, logits), (len(beta), len(logits)))
-    out = np.asarray(_soften(np.ascontiguousarray(rows, np.float32), temperature), np.float64)
-    return out
-
-
-def kept_of(name: str, logits: np.ndarray) -> Kept:
-    """Return what a filter keeps of the row [V] at `TEMPERATURES`."""
-    rows = np.broadcast_to(logits, (len(TEMPERATURES), len(logits)))
-    stage, value = FILTERS[name]
-    chain = samplers.build(["temperature", stage], {"temperature": TEMPERATURES.astype(np.float32), stage: value})
-    kept = np.asarray(_filtered(chain, rows))
-    mass = np.where(kept, tempered(logits, 1 / TEMPERATURES).p, 0.0).sum(-1)
-    return Kept(filter=name, count=kept.sum(-1), mass=mass, same=bool((kept == kept[0]).all()))
+    """Return float64 [K, V]: what the JAX temperature stage and a float32 softmax make of the row [V] at T = 1/β."""
+    return np.asarray(_soften(*reached(logits, beta)), np.float64)
 
 
 @jax.jit
 def _soften(rows: jax.Array, temperature: jax.Array) -> jax.Array:
     out, _, _ = samplers.chain(samplers.temperature(temperature))(rows, None)
     return jax.nn.softmax(out.astype(jnp.float32), axis=-1)
-
-
-@jax.jit
-def _filtered(chain: samplers.Chain, rows: jax.Array) -> jax.Array:
-    out, _, _ = chain(rows, None)
-    return out > -jnp.inf
 
 
 def _sample(chain: samplers.Chain, key: jax.Array, logits: jax.Array, state: Any) -> tuple[jax.Array, Any, Any]:

@@ -18,12 +18,12 @@ import samplerfuzz
 from samplerfuzz.core.errors import UsageError
 from samplerfuzz.report.guard_log import ACTIONS, GuardLog, read_guard_log
 from samplerfuzz.report.pages import template
-from samplerfuzz.report.probe.page import PAGE, SECTIONS, probe_parts, read_sections
+from samplerfuzz.report.probe.page import PAGE, SECTIONS, of_this_version, probe_parts, read_sections
 from samplerfuzz.report.probe.plots import INSTALL, svg
 from samplerfuzz.report.schema import Report
 from samplerfuzz.report.text import compact, count, number, printable
 
-_WANTED = "expected a run's directory (with report.json), a probe's (with atlas.json, census.json or replication.json), or a guard's audit log (.jsonl)"
+_WANTED = "expected a run's directory (with report.json), a probe's (with atlas.json, census.json, replication.json or batch.json), or a guard's audit log (.jsonl)"
 _ORDER = ("critical", "high", "medium", "low")
 
 
@@ -72,8 +72,16 @@ def gather(sources: Sequence[Path]) -> Together:
 
 
 def together_page(found: Together, out: Path) -> str:
-    """Return the page, with links from where `out` lies to the reports it is made of."""
+    """Return the page, with links from where `out` lies to the reports it is made of.
 
+    Raises:
+      UsageError: a probe was written by another version.
+    """
+    with of_this_version(path for path, _ in found.probes):
+        return _page(found, out)
+
+
+def _page(found: Together, out: Path) -> str:
     def link(path: Path) -> str:
         return quote(os.path.relpath(path, out.parent).replace(os.sep, "/"))
 

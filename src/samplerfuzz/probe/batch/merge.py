@@ -24,18 +24,23 @@ class _Tally:
     ended: int = 0
     refused: int = 0
     looping: int = 0
+    first_text: str = ""
     texts: set[str] = field(default_factory=set)
+    distinct: set[int] = field(default_factory=set)
     sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(Step._fields, 0.0))
 
     def add(self, told: dict[str, Any]) -> None:
         """Count a row in."""
         count = len(told["ids"])
+        if not self.rows:
+            self.first_text = told["text"]
         self.rows += 1
         self.tokens += count
         self.ended += told["stopped_by"] == END
         self.refused += told["stopped_by"] == NOTHING
         self.looping += told["loop"] is not None
         self.texts.add(told["text"])
+        self.distinct.update(told["ids"])
         for name in self.sums:
             self.sums[name] += (told[f"mean_{name}"] or 0.0) * count
 
@@ -48,6 +53,8 @@ class _Tally:
             "nothing_to_draw": self.refused,
             "looping": self.looping,
             "distinct_texts": len(self.texts),
+            "distinct_tokens": len(self.distinct),
+            "first_text": self.first_text,
             **{f"mean_{name}": total / self.tokens if self.tokens else None for name, total in self.sums.items()},
         }
 

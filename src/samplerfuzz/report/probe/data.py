@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import samplerfuzz
-from samplerfuzz.report.text import json_ready
+from samplerfuzz.report.text import json_ready, number, printable
 
 if TYPE_CHECKING:
     from samplerfuzz.probe.atlas import Atlas
+    from samplerfuzz.probe.batch.plan import Plan
     from samplerfuzz.probe.census.census import Census
     from samplerfuzz.probe.replication.replicate import Replication
 
@@ -22,7 +23,8 @@ _EDGES = np.linspace(-9, 0, 37)
 
 def atlas_json(atlas: Atlas, *, model: str, prompts: list[str], show: Show, text: Callable[[list[int]], str]) -> dict[str, Any]:
     """Return the atlas as JSON data: β as numbers or "inf"."""
-    from samplerfuzz.probe.atlas import BETAS, TEMPERATURES
+    from samplerfuzz.probe.atlas import BETAS
+    from samplerfuzz.probe.kept import KEPT_BETAS
 
     def named(pairs: list[tuple[int, float]]) -> list[dict[str, Any]]:
         return [{"token": token, "text": show(token), "logit": logit} for token, logit in pairs]
@@ -38,7 +40,10 @@ def atlas_json(atlas: Atlas, *, model: str, prompts: list[str], show: Show, text
             "bottom": named(row.bottom),
             "argmin_margin": row.margin,
             "argmin_ulp": row.ulp,
-            "kept": {kept.filter: {"count": kept.count, "mass": kept.mass, "same_tokens": kept.same} for kept in row.kept},
+            "kept": {
+                kept.technique: {"parameters": kept.parameters, "count": kept.count, "mass": kept.mass, "same_tokens": kept.same}
+                for kept in row.kept
+            },
             "laws": [{"law": law.name, "worst": law.worst, "beta": law.beta, "holds": law.holds} for law in row.laws],
         }
         for prompt, row in zip(prompts, atlas.rows, strict=True)
@@ -46,7 +51,7 @@ def atlas_json(atlas: Atlas, *, model: str, prompts: list[str], show: Show, text
     return _ready({
         **_head("atlas", model),
         "beta": BETAS,
-        "temperatures": TEMPERATURES,
+        "kept_beta": KEPT_BETAS,
         "rows": rows,
         "texts": [{"temperature": t, "texts": [text(ids) for ids in texts]} for t, texts in atlas.texts.items()],
         "laws_hold": not atlas.broken,
@@ -114,6 +119,33 @@ def replication_json(found: Replication, *, model: str, prompts: list[str], show
         "random_states": vars(found.random_states),
         "hull": {kind: vars(against) for kind, against in found.hull.items()},
     })  # fmt: skip
+
+
+def batch_json(plan: Plan, summary: dict[str, Any], *, model: str) -> dict[str, Any]:
+    """Return what the page shows of a batch as JSON data: its first configurations; `summary` is that of `merge` and has all."""
+    shown = summary["configurations"][:_LISTED]
+    return _ready({
+        **_head("batch", model),
+        "plan": summary["plan"],
+        "rows": summary["rows"],
+        "tokens": summary["tokens"],
+        "prompts": len(plan.prompts),
+        "first_prompt": printable(plan.prompts[0]),
+        "seeds": len(plan.seeds),
+        "max_new_tokens": plan.new_tokens,
+        "configurations_in_all": len(summary["configurations"]),
+        "configurations": [{**entry, "first_text": printable(entry["first_text"])} for entry in shown],
+    })  # fmt: skip
+
+
+def configuration_label(parameters: Mapping[str, float | str]) -> str:
+    """Return the parameters of a configuration as people read them.
+
+    >>> configuration_label({"temperature": -0.001, "top_k": 5.0}), configuration_label({})
+    ('T -0.001, top_k 5', 'as the model is')
+    """
+    told = (f"{'T' if name == 'temperature' else name} {number(value)}" for name, value in parameters.items())
+    return ", ".join(told) or "as the model is"
 
 
 def _head(section: str, model: str) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,15 @@ import jinja2
 import samplerfuzz
 from samplerfuzz.core.errors import UsageError
 from samplerfuzz.report.pages import template
-from samplerfuzz.report.probe.plots import INSTALL, MARKED, plots
+from samplerfuzz.report.probe.data import configuration_label
+from samplerfuzz.report.probe.plots import INSTALL, MARKED, kept_label, kept_median, plots
 from samplerfuzz.report.text import number, rounded
 
-SECTIONS = ("atlas", "census", "replication")
+SECTIONS = ("atlas", "census", "replication", "batch")
 PAGE = "report.html"
 _SHOWN = 24
+# inverse temperatures of the table of what is kept
+_KEPT_AT = {"T = 0.25": 4.0, "T = 0.5": 2.0, "T = 1": 1.0, "T = 2": 0.5, "T = 4": 0.25, "T = ±∞": 0.0, "T = −1": -1.0}
 
 
 def write_section(folder: Path, data: dict[str, Any]) -> Path:
@@ -67,12 +72,18 @@ def probe_page(sections: dict[str, dict[str, Any]]) -> str:
     Raises:
       UsageError: a section lacks what the page shows: another version wrote it.
     """
-    try:
+    with of_this_version(sections):
         return _page(sections)
+
+
+@contextmanager
+def of_this_version(names: Iterable[object]) -> Iterator[None]:
+    """Turn what the body misses in the data of these sections or directories into a UsageError that names them and the next step."""
+    try:
+        yield
     except (KeyError, jinja2.UndefinedError) as error:
-        names = ", ".join(sections)
         raise UsageError(
-            f"{names}: one of them was written by another version ({error}); take it again, or name another directory"
+            f"{', '.join(map(str, names))}: one of them was written by another version ({error}); take it again, or name another directory"
         ) from error
 
 
@@ -93,6 +104,7 @@ def probe_parts(sections: dict[str, dict[str, Any]]) -> dict[str, Any]:
     atlas = sections.get("atlas")
     return {
         "short": rounded,
+        "label": configuration_label,
         "plots": {name: plots(data) for name, data in sections.items()},
         **(_atlas(atlas) if atlas else {"broken": [], "least": []}),
     }
@@ -107,9 +119,22 @@ def _atlas(data: dict[str, Any]) -> dict[str, Any]:
         "marked": list(MARKED),
         "entropies": [[number(float(row["entropy"][index])) for index in at] for row in data["rows"]],
         "least": [(text, token, count) for (text, token), count in least.most_common(_SHOWN)],
+        "kept_at": list(_KEPT_AT),
+        "kept": _kept(data),
         "laws": [(name, value, value <= 1) for name, value in worst.items()],
         "broken": [name for name, value in worst.items() if not value <= 1],
     }
+
+
+def _kept(atlas: dict[str, Any]) -> list[tuple[str, bool, list[tuple[int, float]]]]:
+    """Return of each technique its label, whether it keeps the same tokens at every T > 0, and count and mass at `_KEPT_AT`."""
+    at = [[float(beta) for beta in atlas["kept_beta"]].index(beta) for beta in _KEPT_AT.values()]
+    found = []
+    for technique in atlas["rows"][0]["kept"]:
+        counts, masses = (kept_median(atlas, technique, what)[at].tolist() for what in ("count", "mass"))
+        same = all(row["kept"][technique]["same_tokens"] for row in atlas["rows"])
+        found.append((kept_label(atlas, technique), same, [(round(count), mass) for count, mass in zip(counts, masses, strict=True)]))
+    return found
 
 
 def _replace(file: Path, text: str) -> None:
