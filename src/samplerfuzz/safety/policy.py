@@ -55,7 +55,7 @@ class Policy:
       sampling_rate: share of the answers that are watched, in [0, 1].
       on_error: what a validator that fails means: "closed" refuses, "open" lets pass.
       logprobs: whether a guard may ask for log-probabilities of its own.
-      logprobs_are: what the engine's log-probabilities are, in the words of `samplerfuzz probe`: "unknown", "raw" (the model's own), "after the
+      logprobs_are: what the engine's log-probabilities are, in the words of `samplerfuzz fuzz URL`: "unknown", "raw" (the model's own), "after the
         temperature" or "after the filters" (those that the token is drawn by).
       source: the file it was read from.
     """
