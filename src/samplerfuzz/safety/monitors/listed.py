@@ -78,7 +78,8 @@ def _with_rest(steps: ListedSteps, logs: np.ndarray) -> np.ndarray:
     slack = steps.slack[places] + off[places]
     of_rest = bets(vectors_of(logits, last), slack)
     of_drawn = bets(vectors_of(logits, np.where(steps.drawn[places] >= 0, steps.drawn[places], last)), slack)
-    logs[places] = np.where(of_rest >= 0, of_drawn, logs[places])
+    # a colder law takes from the rest what, as one token, it would give it: such bets are made within the set
+    logs[places] = np.where((of_rest >= 0) & (BETS > 0), of_drawn, logs[places])
     return known
 
 
