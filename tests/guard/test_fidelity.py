@@ -88,6 +88,8 @@ def test_the_guard_asks_by_itself_and_knows_the_law_of_what_it_asked_for(stub):
         ({"logit_bias": {"5": 1}}, RAW, "filters"),
         ({"allowed_token_ids": [1]}, RAW, "filters"),
         ({"seed": 7}, RAW, "seed"),
+        ({"seed": 2**32 - 1}, RAW, "seed"),
+        ({"seed": -1}, Policy(logprobs_are="after the filters"), "seed"),
         ({"stop": ["x"]}, RAW, "stop"),
         ({"echo": True}, RAW, "echo"),
         ({"n": 2}, RAW, "several"),
@@ -112,6 +114,7 @@ def test_what_leaves_the_law_open_counts_nothing(change, policy, reason):
     ("change", "policy", "temperature"),
     [
         ({}, RAW, 0.8),
+        ({"seed": -1}, RAW, 0.8),
         ({"top_k": -1, "seed": None, "stop": [], "logit_bias": {}, "stream": True, "max_tokens": None}, RAW, 0.8),
         ({}, Policy(logprobs_are="after the temperature", dialect="vllm"), 1.0),
         ({"top_p": 0.5, "temperature": 2.0}, Policy(logprobs_are="after the filters"), 1.0),

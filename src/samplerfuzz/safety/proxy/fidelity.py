@@ -82,7 +82,7 @@ class Fidelity:
         try:
             skipped = Counter[str]()
             found = self._evidence(turn, answer, skipped)
-            for reason, count in skipped.items():
+            for reason, count in (+skipped).items():
                 self._metrics.add("law_skipped", reason, amount=count)
         finally:
             self._give(turn, found)

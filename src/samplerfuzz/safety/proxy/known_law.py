@@ -22,7 +22,8 @@ from samplerfuzz.safety.values import as_number
 MOST_POSITIONS = 2048  # of one text
 _COOLEST, _HOTTEST = 0.05, 100.0  # engines take less for greedy, or for something else
 _BYTES = 256  # of one listed token, at most: what an answer may come to is known before it is drawn
-RANDOM_SEEDS = (None, -1, 2**32 - 1)
+RANDOM_SEEDS = (None, -1, 2**32 - 1)  # llama.cpp's words for another one each time
+_RANDOM: Mapping[str, tuple[int, ...]] = {"llama.cpp": (-1, 2**32 - 1), "vllm": (-1,)}
 # nothing among it changes which token is drawn, or which is told
 _HARMLESS = frozenset(
     "add_generation_prompt add_special_tokens cache_prompt cache_salt chat_template chat_template_kwargs continue_final_message "
@@ -36,7 +37,6 @@ _ONLY_AS: Mapping[str, tuple[Any, ...]] = {
     "n": (None, 1),
     "n_cmpl": (None, 1),
     "best_of": (None, 1),
-    "seed": RANDOM_SEEDS,
     "stop": (None, [], ""),
     "echo": (None, False),
     "tools": (None, []),
@@ -45,7 +45,7 @@ _ONLY_AS: Mapping[str, tuple[Any, ...]] = {
     "ignore_eos": (None, False),
     "min_tokens": (None, 0),
 }
-_REASONS = {"stop": "stop", "seed": "seed", "echo": "echo", "n": "several", "n_cmpl": "several", "best_of": "several"}
+_REASONS = {"stop": "stop", "echo": "echo", "n": "several", "n_cmpl": "several", "best_of": "several"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,8 @@ def known_law(shape: str, data: Mapping[str, Any], policy: Policy, *, added: int
     listed = added or _listed(shape, data)
     if listed < 2:
         return "not_told"
-    wrong = _closing_field(data) or _endless(data, listed)
+    engine = "llama.cpp" if shape == "llama.cpp" else policy.dialect or ""
+    wrong = _closing_field(data) or _seed(data.get("seed"), engine) or _endless(data, listed)
     if wrong:
         return wrong
     temperature = None if data.get("temperature") is None else as_number(data["temperature"])
@@ -100,11 +101,15 @@ def _closing_field(data: Mapping[str, Any]) -> str:
         if called in _ONLY_AS:
             if not any(value == given and type(value) is type(given) for given in _ONLY_AS[called]):
                 return _REASONS.get(called, "constrained")
-        elif called not in _HARMLESS and name is None and value is not None:
+        elif called not in _HARMLESS and called != "seed" and name is None and value is not None:
             return "field"
         elif called != "temperature" and name == "temperature":
             return "temperature"
     return ""
+
+
+def _seed(seed: Any, engine: str) -> str:
+    return "" if seed is None or (type(seed) is int and seed in _RANDOM.get(engine, ())) else "seed"
 
 
 def _endless(data: Mapping[str, Any], listed: int) -> str:
