@@ -55,7 +55,7 @@ def evidence(steps: ListedSteps) -> Evidence:
 
     >>> two = ListedSteps(logits=np.log([[0.5, 0.25]]), drawn=np.array([-1]), rest=np.array([np.nan]), slack=np.zeros(1))
     >>> evidence(two).logs.shape, evidence(two).vectors.shape
-    ((0, 9), (0, 31))
+    ((0, 9), (0, 30))
     """
     inside = np.flatnonzero(steps.drawn >= 0)
     vectors = vectors_of(steps.logits[inside], steps.drawn[inside])
