@@ -30,13 +30,14 @@ EVENT_STREAM = "Content-Type: text/event-stream; charset=utf-8"
 
 @dataclass
 class Stub:
-    """The server: where it is, what it was asked, whether an endless answer was abandoned, what it sent in chunks, and a page for a browser."""
+    """The server: where it is, what it was asked, whether an endless answer was abandoned, what it sent in chunks, a page for a browser, and what it draws from."""
 
     url: str
     asked: list = field(default_factory=list)
     abandoned: threading.Event = field(default_factory=threading.Event)
     sent: int = 0
     frame: bytes = b""
+    source: object = None
 
     def last(self):
         return self.asked[-1]
@@ -121,6 +122,11 @@ class Handler(socketserver.StreamRequestHandler):
             return self.document(json.dumps({"choices": [{"index": 0, "message": {"content": "ab"}, "logprobs": told}]}).encode())
         pieces = [{"choices": [{"index": 0, "delta": {"content": word}, "logprobs": told}]} for word in "ab"]
         return self.stream(b"".join(b"data: " + json.dumps(piece).encode() + b"\r\n\r\n" for piece in pieces) + b"data: [DONE]\n\n", 11)
+
+    def do_draws(self, asked):
+        data = json.loads(asked.body)
+        body = self.server.stub.source.answer(asked.target, data)
+        return self.stream(body, 4096) if data.get("stream") else self.document(body)
 
     def do_refuses_logprobs(self, asked):
         if "logprobs" in json.loads(asked.body):

@@ -58,6 +58,17 @@ def test_a_log_is_counted(log):
     assert {action: int(requests.sum()) for action, requests in counts.items()} == {"accept": 1, "clamp": 1, "reject": 1}
 
 
+def test_an_alarm_of_a_monitor_is_no_decision_and_is_shown(tmp_path, log):
+    alarmed = written(tmp_path / "audit.jsonl.1", {"time": 1005.0, "alarm": HOSTILE, "evidence": {}}, {"alarm": "no time"}, [])
+    read = read_guard_log([log, alarmed])
+    assert read.alarms == [("1970-01-01 00:16:45", HOSTILE)]
+    assert read.unread == 3
+    out = tmp_path / "all.html"
+    assert page(log, alarmed, "--page", out).exception is None
+    assert "00:16:45 UTC" in out.read_text("utf-8")
+    assert HOSTILE not in out.read_text("utf-8")
+
+
 def test_rotated_files_are_one_log(tmp_path, log):
     older = written(tmp_path / "audit.jsonl.1", entry(time=900.0))
     assert len(read_guard_log([log, older]).times) == 4

@@ -1,10 +1,19 @@
 """`samplerfuzz policy`: written, checked and shown; and `samplerfuzz fuzz validators`."""
 
 import json
+import math
+import runpy
+import subprocess
+import sys
+from decimal import Decimal
+from fractions import Fraction
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from samplerfuzz.cli.main import main
+from samplerfuzz.report.validators import python_text
 from samplerfuzz.safety import Profile, load_policy, load_profile
 from samplerfuzz.safety.fuzzing import campaign
 from samplerfuzz.safety.policy_text import default_text
@@ -120,6 +129,64 @@ def test_a_finding_is_printed_with_its_configuration_and_exits_1(capsys, monkeyp
     assert status == 1
     assert "policy.decide breaks nothing_outside_passes" in out
     assert '{"temperature": "NaN"}' in out
+
+
+def test_a_run_on_validators_leaves_a_report_and_programs_that_show_its_findings(tmp_path, capsys, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr("samplerfuzz.safety.bounds.Bound.holds", lambda self, value: not (value < self.minimum or value > self.maximum))
+        words = ("fuzz", "validators", "--seed", "1", "--max-cases", "1", "--max-time", "600", "--report-dir", str(tmp_path / "run"))
+        status, out, _ = run(capsys, *words)
+        assert (status, f"report in {tmp_path / 'run'}" in out) == (1, True)
+        report = json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))
+        assert (report["format"], report["status"], report["subjects"][0]) == ("samplerfuzz validators 1", 1, "policy.decide")
+        nan = [item for item in report["findings"] if item["config"] == {"temperature": "NaN"}]
+        assert {item["subject"] for item in nan} >= {"policy.decide"}
+        shown = next(tmp_path / "run" / item["reproducer"] for item in nan if item["claim"] == "nothing_outside_passes")
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(shown), run_name="__main__")
+        assert ended.value.code is True
+        assert "the defect REPRODUCES" in capsys.readouterr().out
+    done = subprocess.run([sys.executable, str(shown)], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "the claim holds\n"), done.stderr
+    suites = {suite.get("name"): suite for suite in ElementTree.parse(tmp_path / "run" / "junit.xml").getroot()}
+    assert list(suites) == report["subjects"]
+    assert {case.get("name"): case.find("failure") is not None for case in suites["policy.decide"]}["nothing_outside_passes"]
+    assert suites["repetition"].get("failures") == "0"
+    page = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert all(item["id"] in page for item in report["findings"])
+    assert "http" not in page.replace("http-equiv", "")
+    assert run(capsys, "report", str(tmp_path / "run"), "--page", str(tmp_path / "all.html"))[0] == 2
+
+
+def test_the_report_is_what_json_prints_and_a_run_without_findings_has_one(tmp_path, capsys):
+    words = ("fuzz", "validators", "--seed", "7", "--max-cases", "20", "--max-time", "600", "--json", "--report-dir", str(tmp_path))
+    status, out, _ = run(capsys, *words)
+    assert (status, out) == (0, (tmp_path / "report.json").read_text("utf-8"))
+    assert "Nothing found." in (tmp_path / "report.html").read_text("utf-8")
+    assert ElementTree.parse(tmp_path / "junit.xml").getroot().get("failures") == "0"
+    assert not (tmp_path / "findings").exists()
+    (tmp_path / "file").write_text("")
+    assert run(capsys, "fuzz", "validators", "--max-cases", "1", "--report-dir", str(tmp_path / "file" / "below"))[0] == 2
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, True, 3, -(10**30), 0.1, 5e-324, math.inf, "a'\ud800\n", b"1", Decimal("0.5"), Fraction(1, 2), (), (1,), [[0.5]]),
+        *({"5": -math.inf}, np.float32(0.1), np.float64(math.nan), np.float32(-math.inf), np.int64(-1), np.True_),
+    ],
+    ids=repr,
+)
+def test_what_was_thrown_is_written_as_python_reads_it(value):
+    known = {"np": np, "Decimal": Decimal, "Fraction": Fraction, "inf": math.inf, "nan": math.nan}
+    read = eval(python_text(value), known)
+    assert type(read) is type(value)
+    assert read == value or (read != read and value != value)
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, np.array(0.5), [object()], {"a": range(3)}, 10**5000, np.longdouble(1)], ids=type)
+def test_what_python_cannot_write_has_no_program(value):
+    assert python_text(value) is None
 
 
 def test_no_time_at_all_is_nothing_tested(capsys, monkeypatch):

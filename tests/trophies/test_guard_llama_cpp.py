@@ -101,3 +101,67 @@ def test_the_models_and_the_health_of_the_server_are_let_by(guard):
     assert httpx.get(guard.url + "/health", trust_env=False).json() == {"status": "ok"}
     assert httpx.get(guard.url + "/-/readyz", trust_env=False).status_code == 200
     assert httpx.get(guard.url + "/slots", trust_env=False).status_code == 404
+
+
+NEUTRAL = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "typical_p": 1.0, "top_n_sigma": 0.0, "xtc_probability": 0.0, "dynatemp_range": 0.0}
+NEUTRAL |= {
+    "mirostat": 0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "dry_multiplier": 0.0,
+    "adaptive_target": -1.0,
+    "repeat_penalty": 1.0,
+}
+BEGINNINGS = (
+    "Once upon a time",
+    "The capital of France",
+    "def main():\n",
+    "In 1969",
+    "A recipe for soup:",
+    "Dear Sir,",
+    "The proof is",
+    "She said",
+)
+
+
+def drawn(guard, path, fields, requests):
+    """Ask with prompts that differ, without a seed: 24 tokens each."""
+    for number in range(requests):
+        prompt = f"{BEGINNINGS[number % len(BEGINNINGS)]} {number}"
+        data = {"prompt": prompt, "messages": [{"role": "user", "content": prompt}], "max_tokens": 24, "n_predict": 24, **fields}
+        answer = httpx.post(guard.url + path, json=data, trust_env=False, timeout=120)
+        assert answer.status_code == 200, answer.text
+    guard.settle()
+
+
+RAW = Policy(logprobs=True, logprobs_are="raw", dialect="llama.cpp")
+LAWS = [
+    pytest.param(
+        "/completion", {"temperature": 0.8, "n_probs": 10, "post_sampling_probs": True, "top_k": 40}, Policy(), id="after the chain"
+    ),
+    pytest.param("/completion", {"temperature": 0.8, **NEUTRAL}, RAW, id="raw"),
+    pytest.param("/v1/chat/completions", {"temperature": 1.0, "stream": True, **NEUTRAL}, RAW, id="raw, chat streamed"),
+]
+
+
+@pytest.mark.parametrize(("path", "fields", "policy"), LAWS)
+def test_llama_cpp_draws_from_the_law_that_it_tells_and_is_not_accused(server, path, fields, policy):
+    with guarding(server, policy, logprobs_count=10) as guard:
+        drawn(guard, path, fields, 12)
+        used = guard.total("law_positions")
+        assert used > 60
+        assert guard.total("alarms") == 0
+        assert guard.total("guard_errors") == 0
+        low, high = (guard.total("temperature_factor", bound=bound) for bound in ("low", "high"))
+        assert low < 1 < high
+
+
+def test_a_temperature_other_than_the_declared_one_is_told_of_llama_cpp(server):
+    """The server is asked for T = 1 and the monitors are told 0.4, as if it had drawn hotter than it was asked to."""
+    with guarding(server, RAW, logprobs_count=10) as guard:
+        begin = guard.parts.fidelity.begin
+        guard.parts.fidelity.begin = lambda shape, data, body, **options: begin(shape, {**data, "temperature": 0.4}, body, **options)
+        drawn(guard, "/completion", {"temperature": 1.0, **NEUTRAL}, 16)
+        assert guard.total("alarms", monitor="temperature") == 1
+        assert guard.total("alarms", monitor="surprisal") == 1
+        assert guard.total("temperature_factor", bound="low") > 1

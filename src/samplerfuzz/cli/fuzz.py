@@ -104,7 +104,10 @@ def _configure(context: click.Context, option: click.Parameter, value: Any) -> A
     help="Lowest severity that makes the exit status 1.",
 )
 @click.option(
-    "--report-dir", type=click.Path(file_okay=False, path_type=Path), default=None, help="Where the report goes (default: reports/<run>)."
+    "--report-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=None,
+    help="Where the report goes (default: reports/<run>; of validators: nowhere).",
 )
 @click.option(
     "--resume",
@@ -216,10 +219,12 @@ def command(
     if not targets and resume is None:
         targets = context.meta[_TARGETS]
     if validating.TARGET in targets:
-        meant = ("targets", "max_time", "max_cases", "seed", "policy", "quiet", "as_json")
+        meant = ("targets", "max_time", "max_cases", "seed", "policy", "report_dir", "quiet", "as_json")
         validating.refuse_unsuited(targets, [name for name in context.params if name not in meant and _is_given(context, name)])
         seconds = validating.SECONDS if context.get_parameter_source("max_time") is ParameterSource.DEFAULT else max_time
-        raise SystemExit(validating.fuzz_policy(policy, seconds=seconds, cases=max_cases, seed=seed, quiet=quiet, as_json=as_json))
+        raise SystemExit(
+            validating.fuzz_policy(policy, seconds=seconds, cases=max_cases, seed=seed, directory=report_dir, quiet=quiet, as_json=as_json)
+        )
     if policy is not None:
         raise UsageError(f"--policy {policy} means something to {validating.TARGET} only; name that target, or leave it out")
     known = known_findings.read(baseline, wanted=not no_baseline)

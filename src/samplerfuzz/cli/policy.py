@@ -131,6 +131,7 @@ def _settings(policy: Policy) -> dict[str, Any]:
         "sampling_rate": policy.sampling_rate,
         "on_error": policy.on_error,
         "logprobs": policy.logprobs,
+        "logprobs_are": policy.logprobs_are,
     }
 
 

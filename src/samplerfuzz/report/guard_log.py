@@ -30,6 +30,7 @@ class GuardLog:
       failures: how the server failed -> requests.
       times: of every request, in seconds since 1970; `decided`: its action.
       seconds: how long each took.
+      alarms: (time in UTC, monitor) of each alarm of a monitor that holds at any time.
       unread: lines that are no decision: torn ones, and those of something else.
     """
 
@@ -42,13 +43,13 @@ class GuardLog:
     times: list[float] = field(default_factory=list)
     decided: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    alarms: list[tuple[str, str]] = field(default_factory=list)
     unread: int = 0
 
     @property
     def span(self) -> tuple[str, str]:
         """The first and the last time, in UTC."""
-        first, last = (datetime.fromtimestamp(edge, UTC).strftime("%Y-%m-%d %H:%M:%S") for edge in (min(self.times), max(self.times)))
-        return first, last
+        return _utc(min(self.times)), _utc(max(self.times))
 
     @property
     def quantiles(self) -> tuple[float, float]:
@@ -88,13 +89,20 @@ def _entries(lines: io.BufferedReader, log: GuardLog) -> Iterator[dict[str, Any]
     for line in lines:
         try:
             entry = json.loads(line)
-            float(entry["time"])
+            when = float(entry["time"])
+            if isinstance(entry.get("alarm"), str):
+                log.alarms.append((_utc(when), entry["alarm"]))
+                continue
             if entry["action"] not in ACTIONS:
                 raise ValueError(entry["action"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError):
             log.unread += 1
         else:
             yield entry
+
+
+def _utc(when: float) -> str:
+    return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _count(log: GuardLog, entry: dict[str, Any]) -> None:

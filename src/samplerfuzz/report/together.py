@@ -130,7 +130,10 @@ def _requests(axis: Any, log: GuardLog) -> None:
 
 def _report(file: Path) -> Report:
     try:
-        return Report.model_validate_json(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        if '"format": "samplerfuzz validators' in text[:100]:
+            raise UsageError(f"{file}: a run on validators has a page of its own, {file.with_name('report.html')}; leave it out")
+        return Report.model_validate_json(text)
     except (OSError, ValueError) as error:
         told = f"{error.error_count()} entries are wrong" if isinstance(error, pydantic.ValidationError) else str(error)
         raise UsageError(f"{file}: expected the report of a run ({told}); write it anew with `samplerfuzz fuzz --resume`") from error

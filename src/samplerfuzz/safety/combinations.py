@@ -29,8 +29,8 @@ def without_effect(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         readers = owners()[name]
         if reason and name != culprit and all(_is_spared_by_one(item, culprit) for item in readers) and not _is_neutral(name, given[name]):
             yield name, reason
-        elif all(name != _switch(item) for item in readers) and not any(is_active(item, given) for item in readers):
-            switches = "a filter" if len(readers) > 3 else " or ".join(_switch(item) for item in readers)
+        elif all(name != switch_of(item) for item in readers) and not any(is_active(item, given) for item in readers):
+            switches = "a filter" if len(readers) > 3 else " or ".join(switch_of(item) for item in readers)
             yield name, f"nothing reads it unless {switches} is given and not neutral"
 
 
@@ -47,11 +47,12 @@ def contradictions(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def is_active(item: Technique, given: Mapping[str, Any]) -> bool:
     """Whether a technique is asked for and not switched off."""
-    switch = _switch(item)
+    switch = switch_of(item)
     return switch in given and not _is_neutral(switch, given[switch]) and not (item.name == "xtc" and given.get("xtc_threshold") == 1)
 
 
-def _switch(item: Technique) -> str:
+def switch_of(item: Technique) -> str:
+    """Return the parameter that must not be neutral for a technique to act."""
     return _SWITCHES.get(item.name, item.parameters[0].name)
 
 

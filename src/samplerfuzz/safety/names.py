@@ -18,6 +18,13 @@ _ON_THE_WIRE: Mapping[str, str] = {
     "min_keep": "min_tokens_to_keep",
     "tfs": "tfs_z",
 }
+# of the engines whose requests are known word by word: what they call a parameter otherwise than the registry
+_WORDS: Mapping[str, Mapping[str, str]] = {
+    "llama.cpp": {"repetition_penalty": "repeat_penalty", "penalty_last_n": "repeat_last_n"},
+    "mlx-lm": {"penalty_last_n": "repetition_context_size"},
+    "sglang": {},
+    "vllm": {},
+}
 _SHORTEST = 3  # one letter is a name inside a library, not in a request
 
 # fields of the requests of OpenAI, vLLM, SGLang and llama.cpp that are no sampling parameters
@@ -67,6 +74,20 @@ def canonical(name: Any) -> str | None:
     if not isinstance(name, str):
         return None
     return name if name in owners() else aliases().get(name)
+
+
+def speaks_as_written(dialect: str | None) -> bool:
+    """Whether it is known what an engine calls every parameter in a request."""
+    return dialect in _WORDS
+
+
+def wire_name(dialect: str | None, name: str) -> str:
+    """Return what a request to an engine calls the parameter `name`; another name is one that it does not read.
+
+    >>> wire_name("llama.cpp", "repetition_penalty"), wire_name("vllm", "repetition_penalty")
+    ('repeat_penalty', 'repetition_penalty')
+    """
+    return _WORDS.get(dialect or "", {}).get(name, name)
 
 
 def is_other_field(name: Any) -> bool:

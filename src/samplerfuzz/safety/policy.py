@@ -13,7 +13,7 @@ from samplerfuzz.core.registry import parameter
 from samplerfuzz.safety.bounds import CLAMP, FLAG, REJECT, Bound, default_bounds
 from samplerfuzz.safety.combinations import contradictions, without_effect
 from samplerfuzz.safety.engines import engine_remarks
-from samplerfuzz.safety.names import canonical, is_other_field, nearest
+from samplerfuzz.safety.names import canonical, is_other_field, nearest, wire_name
 from samplerfuzz.safety.results import INFO, LOW, MEDIUM, Result
 from samplerfuzz.safety.shown import as_json, shown
 from samplerfuzz.safety.values import Fault, beyond_single, fault_of
@@ -21,6 +21,7 @@ from samplerfuzz.safety.values import Fault, beyond_single, fault_of
 ACCEPT = "accept"
 DECISIONS = (ACCEPT, FLAG, CLAMP, REJECT)  # from the mildest on
 CLOSED, OPEN = "closed", "open"
+UNKNOWN, RAW, AFTER_TEMPERATURE, AFTER_FILTERS = MEANINGS = ("unknown", "raw", "after the temperature", "after the filters")
 VALIDATOR = "policy"
 
 
@@ -54,6 +55,8 @@ class Policy:
       sampling_rate: share of the answers that are watched, in [0, 1].
       on_error: what a validator that fails means: "closed" refuses, "open" lets pass.
       logprobs: whether a guard may ask for log-probabilities of its own.
+      logprobs_are: what the engine's log-probabilities are, in the words of `samplerfuzz fuzz URL`: "unknown", "raw" (the model's own), "after the
+        temperature" or "after the filters" (those that the token is drawn by).
       source: the file it was read from.
     """
 
@@ -67,13 +70,18 @@ class Policy:
     sampling_rate: float = 1.0
     on_error: str = CLOSED
     logprobs: bool = False
+    logprobs_are: str = UNKNOWN
     source: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse settings that are none: UsageError."""
         if not 0 <= self.sampling_rate <= 1:
             raise UsageError(f"sampling_rate={self.sampling_rate}: expected a share in [0, 1]")
-        for name, value, known in (("unknown", self.unknown, (ACCEPT, FLAG, REJECT)), ("on_error", self.on_error, (CLOSED, OPEN))):
+        for name, value, known in (
+            ("unknown", self.unknown, (ACCEPT, FLAG, REJECT)),
+            ("on_error", self.on_error, (CLOSED, OPEN)),
+            ("logprobs_are", self.logprobs_are, MEANINGS),
+        ):
             if value not in known:
                 raise UsageError(f"{name}={value!r}: expected one of {', '.join(known)}")
         if self.dialect is not None:
@@ -161,7 +169,7 @@ class Policy:
             if bound.default is not None and name not in given and parameter(name).is_number:
                 for called in [called for called, other in empty.items() if other == name]:
                     del config[called]
-                config[name] = bound.default
+                config[wire_name(self.dialect, name)] = bound.default
 
     def _unknown(self, called: Any, value: Any) -> Result:
         close = nearest(called)

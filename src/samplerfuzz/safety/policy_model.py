@@ -87,6 +87,9 @@ class PolicyFile(_Strict):
     )
     on_error: Literal["closed", "open"] = Field(default="closed", description="What a validator that fails means: refuse, or let pass.")
     logprobs: bool = Field(default=False, description="Whether a guard may ask for log-probabilities of its own.")
+    logprobs_are: Literal["unknown", "raw", "after the temperature", "after the filters"] = Field(
+        default="unknown", description="What the engine's log-probabilities are, as `samplerfuzz fuzz URL` measures it."
+    )
     parameters: _Parameters = Field(  # type: ignore[valid-type]
         default_factory=_Parameters, description="Ranges, by the parameter's name in `samplerfuzz ls techniques`."
     )

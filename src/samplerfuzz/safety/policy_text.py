@@ -37,6 +37,10 @@ on_error = "closed"
 # Whether a guard may ask the engine for log-probabilities that the client did not ask for.
 logprobs = false
 
+# What the engine's log-probabilities are, as `samplerfuzz fuzz URL` measures it: "raw" (the model's own), "after the temperature" or
+# "after the filters" (those that the token is drawn by). Then tokens are held against the law that they are drawn from.
+logprobs_are = "unknown"
+
 # Ranges; both ends belong to them. What happens to a number outside: "reject", "clamp" (the nearest end is forwarded) or "flag" (it passes,
 # and is counted). What is no number, NaN among it, is rejected whatever the action.
 """

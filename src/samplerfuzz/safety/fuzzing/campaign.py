@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from samplerfuzz.core.seeding import stream
-from samplerfuzz.safety.fuzzing.claims import CLAIMS, Broken, decision_claims, result_claims
+from samplerfuzz.safety.fuzzing.claims import CLAIMS, OF_BEARING, OF_DECISIONS, OF_RESULTS, Broken, decision_claims, result_claims
 from samplerfuzz.safety.fuzzing.judge import Judge, exact
 from samplerfuzz.safety.fuzzing.throws import mixtures, observations, single
 from samplerfuzz.safety.names import canonical
@@ -19,7 +19,9 @@ from samplerfuzz.safety.observation import Observation, Validator
 from samplerfuzz.safety.policy import Decision, Policy
 from samplerfuzz.safety.shown import as_json, shown
 
+DECIDING = "policy.decide"
 _MOST = 100  # findings: a validator that breaks everything says no more with more of them
+_OFTEN = 100
 _PLAIN: tuple[Any, ...] = (0, 1, 2, 3, -1, 0.5, float("nan"), float("inf"), True, "1")
 # validators of samplerfuzz that answer for parameters -> the one they answer for, or None for all
 ANSWERS: Mapping[str, str | None] = {"temperature": "temperature", "sampling parameters": None}
@@ -32,7 +34,7 @@ class ValidatorFinding:
 
     Attributes:
       id: stable over runs: of subject, claim and the fields that it takes.
-      subject: what broke it: "policy.decide" or a validator's name.
+      subject: what broke it: DECIDING or a validator's name.
       claim: one of CLAIMS.
       config: smallest configuration found that breaks it.
       message: what was expected and what came.
@@ -79,6 +81,7 @@ def fuzz_validators(
     seconds: float | None = None,
     mixed: int | None = 2000,
     found: Callable[[ValidatorFinding], None] = lambda finding: None,
+    thrown: Callable[[int, float], None] = lambda cases, seconds: None,
 ) -> Outcome:
     """Throw every edge at a policy and its validators, then mixtures, and return what broke.
 
@@ -90,10 +93,10 @@ def fuzz_validators(
       seconds: time after which nothing new is thrown; None: no limit.
       mixed: number of mixtures; None: as many as the time allows.
       found: is told each finding as it is met.
+      thrown: is told how many configurations were thrown, and in which time, again and again.
     """
     judge, subjects = Judge(policy), list(validators)
-    probes: dict[str, Probe] = {"policy.decide": lambda config: decision_claims(judge, decide or policy.decide, config)}
-    probes |= {validator.name: _probe(judge, validator) for validator in subjects}
+    probes = probes_of(policy, subjects, decide)
     begun, cases, findings = time.monotonic(), 0, dict[tuple[Any, ...], ValidatorFinding]()
 
     def note(subject: str, probe: Probe, config: Mapping[Any, Any]) -> None:
@@ -114,7 +117,23 @@ def fuzz_validators(
         cases += 1
         for subject, probe in probes.items():
             note(subject, probe, config)
+        if cases % _OFTEN == 0:
+            thrown(cases, time.monotonic() - begun)
     return Outcome(cases=cases, seconds=time.monotonic() - begun, findings=tuple(findings.values()))
+
+
+def probes_of(
+    policy: Policy, validators: Iterable[Validator], decide: Callable[[Mapping[Any, Any]], Decision] | None = None
+) -> dict[str, Probe]:
+    """Map each subject to what it breaks on a configuration."""
+    judge = Judge(policy)
+    deciding: dict[str, Probe] = {DECIDING: lambda config: decision_claims(judge, decide or policy.decide, config)}
+    return deciding | {validator.name: _probe(judge, validator) for validator in validators}
+
+
+def claims_on(subject: str) -> tuple[str, ...]:
+    """Return what is claimed of a subject."""
+    return OF_DECISIONS if subject == DECIDING else OF_RESULTS if subject in ANSWERS else OF_BEARING
 
 
 def _probe(judge: Judge, validator: Validator) -> Probe:

@@ -24,6 +24,9 @@ CLAIMS: Mapping[str, str] = {
     "inside_is_not_accused": "No result of medium severity or above names a parameter within its range.",
     "idempotent": "What is forwarded is accepted as it is.",
 }
+OF_DECISIONS = tuple(claim for claim in CLAIMS if claim != "inside_is_not_accused")
+OF_BEARING = ("no_crash", "well_formed")
+OF_RESULTS = (*OF_BEARING, "outside_is_said", "inside_is_not_accused")
 Broken = tuple[str, str]  # claim, what was expected and what came
 
 

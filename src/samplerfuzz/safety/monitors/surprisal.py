@@ -12,14 +12,15 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
 from samplerfuzz.safety.monitors.sequential import PERIOD, SequentialTest
-from samplerfuzz.safety.step import NUMBERS, PSI, TILTS, index
+from samplerfuzz.safety.step import PSI, TILTS, index
 
 NAME = "surprisal"
-_EXCESS, _ENTROPY, _KEPT = index("excess"), index("entropy"), index("kept")
-_BETS = np.array([*TILTS, 1.0])
+_EXCESS, _ENTROPY, _VARENTROPY, _KEPT = (index(name) for name in ("excess", "entropy", "varentropy", "kept"))
+BETS = np.array([*TILTS, 1.0])
 # float32 statistics are right to about 1e-6: a bet pays for that in advance, so that no rounding, however often, adds up to an alarm
 _RELATIVE, _ABSOLUTE = 1e-4, 2e-6
 
@@ -27,6 +28,19 @@ _RELATIVE, _ABSOLUTE = 1e-4, 2e-6
 def log_e(sums: np.ndarray) -> np.ndarray:
     """Return ln of the mean of the bets whose logarithms are the sums [..., D]."""
     return np.asarray(logsumexp(sums, axis=-1) - np.log(sums.shape[-1]))
+
+
+def bets(vectors: np.ndarray, slack: ArrayLike = 0.0) -> np.ndarray:
+    """Return ln of the factor by which each bet grows at each step, float64 [T, D], what rounding may add taken off.
+
+    Args:
+      vectors: of steps whose law is known [T, F], in the order of `step.FIELDS`.
+      slack: by how many nats the logits over the temperature may be off, scalar or [T]: every factor is off by twice that at most.
+    """
+    uniform = np.log(vectors[:, _KEPT]) - vectors[:, _ENTROPY]
+    psi = np.concatenate([vectors[:, PSI], uniform[:, None]], -1)
+    off = 2 * np.broadcast_to(slack, vectors.shape[:1])[:, None]
+    return np.asarray(BETS * vectors[:, _EXCESS, None] - psi - _RELATIVE * np.abs(psi) - (_ABSOLUTE + off) * np.abs(BETS))
 
 
 class SurprisalMonitor:
@@ -45,7 +59,7 @@ class SurprisalMonitor:
     """
 
     def __init__(self, *, alpha: float, period: int = PERIOD) -> None:
-        self.test = SequentialTest(alpha=alpha, width=len(_BETS), log_e=log_e, period=period)
+        self.test = SequentialTest(alpha=alpha, width=len(BETS), log_e=log_e, period=period)
         self.excess = self.variance = 0.0
         self.skipped = 0
 
@@ -55,12 +69,12 @@ class SurprisalMonitor:
         known = np.isfinite(vectors[:, _EXCESS]) & np.isfinite(vectors[:, PSI]).all(-1)
         self.skipped += int((~known).sum())
         vectors = vectors[known]
-        excess = vectors[:, _EXCESS, None]
-        uniform = np.log(vectors[:, _KEPT]) - vectors[:, _ENTROPY]
-        psi = np.concatenate([vectors[:, PSI], uniform[:, None]], -1)
-        self.test.observe(_BETS * excess - psi - _RELATIVE * np.abs(psi) - _ABSOLUTE * np.abs(_BETS))
-        self.excess += float(excess.sum())
-        self.variance += float(vectors[:, NUMBERS.index("varentropy")].sum())
+        self.bet(bets(vectors), excess=float(vectors[:, _EXCESS].sum()), variance=float(vectors[:, _VARENTROPY].sum()))
+
+    def bet(self, logs: np.ndarray, *, excess: float, variance: float) -> None:
+        """Take ln of the factors of some steps [T, D], as `bets` returns them, with their Σ(S − H) and its variance."""
+        self.test.observe(logs)
+        self.excess, self.variance = self.excess + excess, self.variance + variance
 
     @property
     def e_value(self) -> float:

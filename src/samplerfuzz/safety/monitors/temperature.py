@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.interpolate import CubicHermiteSpline
 from scipy.special import logsumexp
 
@@ -40,13 +41,15 @@ class TemperatureMonitor:
         if not 0 < alpha < 1:
             raise ParameterError(f"alpha = {alpha}: expected a probability above 0 and below 1")
         self.alpha = alpha
-        self.steps, self.excess = 0, 0.0
+        self.steps, self.excess, self.slack = 0, 0.0, 0.0
         self.psi, self.slope = np.zeros(len(TILTS)), np.zeros(len(TILTS))
 
-    def update(self, vectors: np.ndarray) -> None:
-        """Take the vectors of some steps, [T, F] in the order of `step.FIELDS`."""
+    def update(self, vectors: np.ndarray, slack: ArrayLike = 0.0) -> None:
+        """Take the vectors of some steps, [T, F] in the order of `step.FIELDS`; `slack`: see `surprisal.bets`, it widens the interval."""
         vectors = np.asarray(vectors, np.float64).reshape(-1, len(FIELDS))
-        vectors = vectors[np.isfinite(vectors[:, _EXCESS]) & np.isfinite(vectors[:, PSI]).all(-1)]
+        known = np.isfinite(vectors[:, _EXCESS]) & np.isfinite(vectors[:, PSI]).all(-1)
+        self.slack += float(np.broadcast_to(slack, known.shape)[known].sum())
+        vectors = vectors[known]
         self.steps += len(vectors)
         self.excess += float(vectors[:, _EXCESS].sum())
         self.psi = self.psi + vectors[:, PSI].sum(0)
@@ -68,9 +71,10 @@ class TemperatureMonitor:
         mixture = logsumexp(_KNOTS * self.excess - psi) - math.log(len(_KNOTS))
         tilts = np.linspace(*_REACH, _FINEST)
         below = (psi + slope * (tilts[:, None] - _KNOTS)).max(-1)
-        inside = np.flatnonzero(tilts * self.excess - below >= mixture - math.log(1 / self.alpha))
+        likely = tilts * self.excess - below + 2 * self.slack * (np.abs(tilts) + np.abs(_KNOTS).max())
+        inside = np.flatnonzero(likely >= mixture - math.log(1 / self.alpha))
         if not inside.size:  # narrower than the grid: what is likeliest
-            inside = np.array([int(np.argmax(tilts * self.excess - below))])
+            inside = np.array([int(np.argmax(likely))])
         low, high = int(inside[0]) - 1, int(inside[-1]) + 1
         return None if low < 0 else float(1 / (1 - tilts[low])), None if high >= _FINEST else float(1 / (1 - tilts[high]))
 
@@ -89,20 +93,20 @@ class TemperatureMonitor:
         """Add what another monitor saw."""
         if other.alpha != self.alpha:
             raise ParameterError(f"alpha {other.alpha} and {self.alpha}: monitors of another confidence cannot be merged; make them alike")
-        self.steps, self.excess = self.steps + other.steps, self.excess + other.excess
+        self.steps, self.excess, self.slack = self.steps + other.steps, self.excess + other.excess, self.slack + other.slack
         self.psi, self.slope = self.psi + other.psi, self.slope + other.slope
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as JSON data."""
         sums = {"psi": self.psi.tolist(), "slope": self.slope.tolist()}
-        return {"alpha": self.alpha, "steps": self.steps, "excess": self.excess, **sums}
+        return {"alpha": self.alpha, "steps": self.steps, "excess": self.excess, "slack": self.slack, **sums}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Invert `to_json`."""
         try:
             monitor = cls(alpha=data["alpha"])
-            monitor.steps, monitor.excess = int(data["steps"]), float(data["excess"])
+            monitor.steps, monitor.excess, monitor.slack = int(data["steps"]), float(data["excess"]), float(data.get("slack", 0.0))
             monitor.psi, monitor.slope = (np.array(data[name], np.float64) for name in ("psi", "slope"))
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"no state of a monitor: expected what `to_json` wrote ({error!r})") from error

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from samplerfuzz.safety.proxy.events import EventReader
+from samplerfuzz.safety.proxy.told import Told, told, told_older
 
 _MOST_CHOICES = 128
 
@@ -24,19 +25,22 @@ class Choice:
       text: pieces of it.
       tokens: ids, where the server tells them.
       positions: log-probabilities listed at each position, the most probable first; NaN for one that is no number.
+      told: what each position tells of the drawn token and the listed ones; None where that cannot be read.
     """
 
     text: list[str] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     positions: list[tuple[float, ...]] = field(default_factory=list)
+    told: list[Told | None] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)
 class Answer:
-    """All texts of an answer, by their index, and the tokens that the server counted."""
+    """All texts of an answer, by their index, the tokens that the server counted, and the seed that it says it drew with."""
 
     choices: dict[int, Choice] = field(default_factory=dict)
     usage: dict[str, int] = field(default_factory=dict)
+    seed: Any = None
     unreadable: int = 0
 
     def take(self, data: Any) -> None:
@@ -56,6 +60,8 @@ class Answer:
                 _choice(self.choices.setdefault(index, Choice()), item)
         if isinstance(data.get("content"), str) and "choices" not in data:
             _llama_cpp(self.choices.setdefault(0, Choice()), data)
+            settings = data.get("generation_settings")
+            self.seed = settings.get("seed") if isinstance(settings, dict) else self.seed
         if data.get("type") == "response.output_text.delta" and isinstance(data.get("delta"), str):
             self.choices.setdefault(0, Choice()).text.append(data["delta"])
         if data.get("object") == "response":
@@ -104,6 +110,9 @@ def _choice(choice: Choice, item: dict[str, Any]) -> None:
         for row in older if isinstance(older, list) else ():
             if isinstance(row, dict):
                 choice.positions.append(_ranked(row.values()))
+        columns = [logprobs.get(name) for name in ("tokens", "token_logprobs", "top_logprobs")]
+        if all(isinstance(column, list) for column in columns):
+            choice.told += [told_older(*cells) for cells in zip(*columns, strict=False)]
     choice.tokens += _ids(ids) or listed
 
 
@@ -117,6 +126,7 @@ def _positions(choice: Choice, items: Any) -> list[int]:
     """Add the positions of a list; return the ids that it names."""
     found = []
     for item in _dicts(items):
+        choice.told.append(told(item))
         if type(item.get("id")) is int:
             found.append(item["id"])
         rows = _dicts(item.get("top_logprobs") or item.get("top_probs"))

@@ -18,6 +18,7 @@ from samplerfuzz.safety.proxy.admin import Pages
 from samplerfuzz.safety.proxy.audit import noticed
 from samplerfuzz.safety.proxy.endpoints import GUARDED, Endpoint, is_let_by
 from samplerfuzz.safety.proxy.exchange import Call, ClientGoneError, Exchange, Outcome, Receive, Send
+from samplerfuzz.safety.proxy.fidelity import Turn
 from samplerfuzz.safety.proxy.logprobs import asking
 from samplerfuzz.safety.proxy.parts import Parts
 from samplerfuzz.safety.proxy.replies import Reply, refusal
@@ -146,8 +147,7 @@ class Guard:
         asked = None
         if watches and parts.policy.logprobs and path not in self._refuses_logprobs:
             asked = asking(endpoint.shape, found.data, parts.settings.logprobs_count)
-        carried = parts.telemetry.headers()
-        sent = [*_headers.end_to_end(raw_headers, without=[name for name, _ in carried]), *carried]
+        sent = self._headers_sent(raw_headers)
         if asked is not None:
             parts.metrics.add("logprobs_requests")
             call = Call(
@@ -160,20 +160,37 @@ class Guard:
                 retries=True,
                 answer_headers=_decision(found, logprobs=True),
             )
-            tap = Tap()
-            await exchange.forward(parts.server, call, outcome, tap)
+            await self._watched(call, outcome, exchange, found, endpoint, added=parts.settings.logprobs_count)
             if not outcome.retry:
-                self._watch(tap, outcome, found, path, endpoint)
                 return
         call = Call(method="POST", path=path, headers=sent, body=found.body, plain=watches, answer_headers=_decision(found))
-        plain_tap = Tap() if watches else None
-        await exchange.forward(parts.server, call, outcome, plain_tap)
+        if watches:
+            await self._watched(call, outcome, exchange, found, endpoint)
+        else:
+            await exchange.forward(parts.server, call, outcome)
         if asked is not None and outcome.status == 200:
             self._refuses_logprobs.add(path)  # it was the log-probabilities that the server refused, not the request
-        if plain_tap is not None:
-            self._watch(plain_tap, outcome, found, path, endpoint)
 
-    def _watch(self, tap: Tap, ended: Outcome, found: Review, path: str, endpoint: Endpoint) -> None:
+    def _headers_sent(self, raw_headers: _headers.Raw) -> _headers.Raw:
+        carried = self._parts.telemetry.headers()
+        return [*_headers.end_to_end(raw_headers, without=[name for name, _ in carried]), *carried]
+
+    async def _watched(
+        self, call: Call, outcome: Outcome, exchange: Exchange, found: Review, endpoint: Endpoint, *, added: int = 0
+    ) -> None:
+        """Send a request on and have a copy of its answer examined; `added`: log-probabilities that the guard asks for itself."""
+        parts, tap = self._parts, Tap()
+        turn = parts.fidelity.begin(endpoint.shape, found.data, found.body, added=added)
+        submitted = False
+        try:
+            await exchange.forward(parts.server, call, outcome, tap)
+            if not outcome.retry:
+                submitted = self._watch(tap, outcome, found, call.path, endpoint, turn)
+        finally:
+            if not submitted:
+                parts.watcher.give_up(turn)
+
+    def _watch(self, tap: Tap, ended: Outcome, found: Review, path: str, endpoint: Endpoint, turn: Turn) -> bool:
         parts = self._parts
         if ended.started and ended.watchable:
             parts.watcher.submit(
@@ -182,11 +199,14 @@ class Guard:
                     events=ended.events,
                     settings=found.settings,
                     path=path,
+                    turn=turn,
                     counted=lambda usage: parts.telemetry.counted(endpoint.operation, usage),
                 )
             )
-        elif ended.status == 200:
+            return True
+        if ended.status == 200:
             parts.metrics.add("unwatched_answers", "encoded")
+        return False
 
     def _count_review(self, found: Review, path: str) -> None:
         metrics = self._parts.metrics

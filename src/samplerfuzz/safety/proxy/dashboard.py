@@ -76,6 +76,15 @@ PANELS = (
         about="An alarm at the false-alarm rate α is an e-value of 1/α.",
     ),
     Panel(
+        title="Temperature over the declared one",
+        queries=[(f"{PREFIX}_temperature_factor", "{{bound}}")],
+        about="What the tokens show, with bounds that hold at all times; 1 where all is well.",
+    ),
+    Panel(
+        title="Tokens held against their law",
+        queries=[(_rate("law_positions_total"), "held"), (_rate("law_skipped_total", "reason"), "not: {{reason}}")],
+    ),
+    Panel(
         title="Time that the guard takes", queries=[(_quantile(q, "added_seconds"), f"p{round(100 * q)}") for q in (0.5, 0.99)], unit="s"
     ),
     Panel(

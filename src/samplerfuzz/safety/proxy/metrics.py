@@ -51,6 +51,15 @@ MEANINGS: dict[str, Meaning] = {
     "distribution_anomalies": Meaning(kind=Counter, help="Results of the distribution monitor of medium or high severity."),
     "alarms": Meaning(kind=Counter, help="Alarms of the monitors that hold at any time, by monitor.", labels=("monitor",)),
     "e_value": Meaning(kind=Gauge, help="Natural logarithm of the e-value of each monitor that holds at any time.", labels=("monitor",)),
+    "law_positions": Meaning(kind=Counter, help="Tokens that were held against the law that they are drawn by."),
+    "law_skipped": Meaning(
+        kind=Counter, help="Tokens told with log-probabilities that were not, by the reason why their law is not known.", labels=("reason",)
+    ),
+    "temperature_factor": Meaning(
+        kind=Gauge,
+        help="Temperature that the tokens show over the declared one, and the bounds that it keeps at all times.",
+        labels=("bound",),
+    ),
     "entropy_nats": Meaning(
         kind=Histogram, help="Entropy of the next token where the listed log-probabilities hold 99 % of it.", buckets=_NATS
     ),

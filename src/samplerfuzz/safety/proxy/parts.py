@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from samplerfuzz.safety.policy import Policy
 from samplerfuzz.safety.proxy.audit import AuditLog
 from samplerfuzz.safety.proxy.background import Background
+from samplerfuzz.safety.proxy.fidelity import Fidelity
 from samplerfuzz.safety.proxy.metrics import Metrics
 from samplerfuzz.safety.proxy.server_client import ServerClient
 from samplerfuzz.safety.proxy.settings import Settings
@@ -50,7 +51,10 @@ class Parts:
         self.metrics = Metrics()
         self.state = LiveState(self.metrics, upstream=settings.upstream.url(""), policy=str(policy.source or "the shipped default"))
         self.telemetry = Telemetry(host=settings.upstream.host, port=settings.upstream.port)
-        self.watcher = Watcher(pipeline, self.metrics, self.state, anomalous=anomalous, rate=rate)
+        self.fidelity = Fidelity(policy, self.metrics, self.state, alpha=settings.alpha, alarmed=self._alarmed)
+        self.watcher = Watcher(
+            pipeline, self.metrics, self.state, anomalous=anomalous, rate=rate, fidelity=self.fidelity, alarmed=self._alarmed
+        )
         self.server = ServerClient(settings)
         self.in_flight = 0
         self._audit = self._audit_thread = None
@@ -91,6 +95,11 @@ class Parts:
         self.watcher.wait()
         if self._audit_thread is not None:
             self._audit_thread.wait()
+
+    def _alarmed(self, name: str, numbers: Mapping[str, Any]) -> None:
+        self.metrics.add("alarms", name)
+        self.state.noticed(path="", validator=f"monitor of {name}", severity="high")
+        self.write_down({"alarm": name, "evidence": {key: value for key, value in numbers.items() if not isinstance(value, str)}})
 
     def _line_lost(self) -> None:
         self.metrics.add("audit_lost")

@@ -23,6 +23,7 @@ class LiveState:
         self._decisions: deque[dict[str, Any]] = deque(maxlen=_NEWEST)
         self._noticed: deque[dict[str, Any]] = deque(maxlen=_NEWEST)
         self.draining = False
+        self.sampling: dict[str, float | None] = {"low": None, "estimate": None, "high": None}
 
     def decided(self, *, path: str, action: str, reason: str, parameters: list[str], status: int) -> None:
         """Remember a decision."""
@@ -66,6 +67,12 @@ class LiveState:
                 "unwatched": int(total("unwatched_answers")),
                 "anomalies": int(total("answer_anomalies")),
                 "distribution_anomalies": int(total("distribution_anomalies")),
+            },
+            "sampling": {
+                "positions": int(total("law_positions")),
+                "skipped": int(total("law_skipped")),
+                "log_e": total("e_value", monitor="surprisal"),
+                "temperature_factor": dict(self.sampling),
             },
             "alarms": int(total("alarms")),
             "upstream_errors": int(total("upstream_errors")),

@@ -18,6 +18,7 @@ from samplerfuzz.safety.validators.distribution import DistributionMonitor
 
 if TYPE_CHECKING:
     from samplerfuzz.safety.monitors.anomalous import AnomalousTokenMonitor
+    from samplerfuzz.safety.proxy.fidelity import Fidelity, Turn
 
 LARGEST = 4 * 2**20
 ANOMALOUS = "anomalous tokens"
@@ -60,6 +61,7 @@ class Watched:
     events: bool
     settings: Mapping[str, Any]
     path: str
+    turn: Turn | None = None
     counted: Callable[[Mapping[str, int]], None] = field(default=lambda usage: None)
 
 
@@ -74,6 +76,8 @@ class Watcher:
         *,
         anomalous: Collection[int] = frozenset(),
         rate: AnomalousTokenMonitor | None = None,
+        fidelity: Fidelity | None = None,
+        alarmed: Callable[[str, Mapping[str, Any]], None] = lambda name, numbers: None,
     ) -> None:
         """Begin to watch.
 
@@ -83,18 +87,28 @@ class Watcher:
           state: what the page shows.
           anomalous: ids that the registry of the census lists.
           rate: monitor of their share.
+          fidelity: monitors of the law that tokens are drawn by.
+          alarmed: told the name of the monitor of the share when it raises its alarm, and its numbers.
         """
         self._pipeline, self._metrics, self._state = pipeline, metrics, state
         self._anomalous, self._rate = frozenset(anomalous), rate
-        self._alarmed = False
+        self._fidelity, self._tell, self._alarmed = fidelity, alarmed, False
         self._background = Background("samplerfuzz-watch", longest=_WAITING, failed=lambda: metrics.add("guard_errors", "watch"))
 
     def submit(self, watched: Watched) -> None:
         """Have an answer examined later; where too much waits, it is counted as not watched."""
         if watched.tap.overflowed:
             self._metrics.add("unwatched_answers", "large")
+        if watched.tap.overflowed and not watched.events:
+            self.give_up(watched.turn)
         elif not self._background.do(lambda: self.examine(watched)):
             self._metrics.add("unwatched_answers", "busy")
+            self.give_up(watched.turn)
+
+    def give_up(self, turn: Turn | None) -> None:
+        """Let the answers behind go on: this one is not examined."""
+        if turn is not None and self._fidelity is not None:
+            self._fidelity.give_up(turn)
 
     def wait(self) -> None:
         """Return when all that was submitted is examined."""
@@ -106,7 +120,15 @@ class Watcher:
 
     def examine(self, watched: Watched) -> None:
         """Read one answer and count what is noticed."""
-        answer = read(watched.tap.pieces, events=watched.events)
+        try:
+            answer = read(watched.tap.pieces, events=watched.events)
+        except BaseException:
+            self.give_up(watched.turn)
+            raise
+        if watched.turn is not None and self._fidelity is not None:
+            self._fidelity.take(watched.turn, answer)
+        if watched.tap.overflowed:  # of a long stream the beginning is held against its law, and nothing else
+            return
         if answer.usage:
             watched.counted(answer.usage)
         if not answer.choices:
@@ -143,8 +165,7 @@ class Watcher:
         self._metrics.put("e_value", self._rate.test.log_e, ANOMALOUS)
         if self._rate.alarm and not self._alarmed:
             self._alarmed = True
-            self._metrics.add("alarms", ANOMALOUS)
-            self._state.noticed(path="", validator=f"rate of {ANOMALOUS}", severity="high")
+            self._tell(ANOMALOUS, self._rate.describe())
 
 
 def step_statistics(listed: Sequence[float]) -> dict[str, Any]:
