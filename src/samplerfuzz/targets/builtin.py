@@ -118,8 +118,8 @@ def _dense(logits: np.ndarray, given: dict[str, Any], *, per_row: bool) -> tuple
 
 def _tokens(history: list[np.ndarray], tall: int, size: int, room: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return the tokens so far and their number a row, with room for more."""
-    # a text grows while its chain is compiled for one length
-    ids = np.zeros((tall, _bucket(max(len(ids) for ids in history) + room, 256 if room else 32)), np.int32)
+    # a text grows, and others are longer, while their chain is compiled for one length
+    ids = np.zeros((tall, _bucket(max(len(ids) for ids in history) + room, 256)), np.int32)
     lengths = np.zeros(tall, np.int32)
     lengths[: len(history)] = [len(tokens) for tokens in history]
     every = np.concatenate(history)
