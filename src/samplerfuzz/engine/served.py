@@ -187,10 +187,16 @@ class ServedCampaign:
             trials = [self._least_fatal(culprit)]
         if "process_survives" not in self.claims:
             return
+        first, alone = trials[0], len(trials) == 1
+        about = first.about if alone else "several requests"
+        known = self._known("process_survives", about, legal=first.legal)
+        if known is not None:
+            self.findings[known] = self.findings[known].repeated()
+            return
         requests = [request for trial in trials for request in trial.requests]
-        title = f"{trials[0].what} ends the server" if len(trials) == 1 else f"one of {len(trials)} requests ends the server"
-        suspicion = Suspicion(check="process_survives", kind="gone", title=title, about=trials[0].about)
-        self._announce(trials[0], suspicion, "nothing listens any more", [*requests, ALIVE])
+        title = f"{first.what} ends the server" if alone else f"one of {len(trials)} requests ends the server"
+        suspicion = Suspicion(check="process_survives", kind="gone", title=title, about=about)
+        self._announce(first, suspicion, "nothing listens any more", [*requests, ALIVE])
 
     def _ends(self, trial: Trial) -> bool:
         """Whether a trial ends a server that has been started for it; it is started once more."""
