@@ -108,6 +108,7 @@ def test_an_empty_file_is_the_shipped_policy(tmp_path, suffix):
         ('dialect = "vlm"', ":1: dialect: 'vlm' is no engine that samplerfuzz knows"),
         ("logprobs = 1", ":1: logprobs: input should be a valid boolean, found 1"),
         ("version = 2", ":1: version: input should be 1, found 2"),
+        ("version = true", ":1: version: input should be 1, found true"),
         ("parameters = 3", ":1: parameters: input should be"),
         ("[parameters.top_p]\nmin = 0.1\nmin = 0.2", ":3: no TOML"),
         ("unknown = 'flag'\nsampling_rate 0.5", ":2: no TOML"),

@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
+from pydantic_core import PydanticCustomError
 
 from samplerfuzz.core.dialects import DIALECTS
 from samplerfuzz.core.registry import parameter, parameter_owners
@@ -66,10 +67,16 @@ def _bound_field(name: str) -> tuple[Any, Any]:
 _Parameters = create_model("Parameters", __base__=_Strict, **{name: _bound_field(name) for name in bounded()})  # type: ignore[call-overload]
 
 
+def _whole(value: object) -> object:
+    if isinstance(value, bool):  # which equals 1 to Python, and so to a literal
+        raise PydanticCustomError("literal_error", "Input should be 1")
+    return value
+
+
 class PolicyFile(_Strict):
     """What a deployment may be asked for."""
 
-    version: Literal[1] = Field(default=1, description="Version of this format.")
+    version: Annotated[Literal[1], BeforeValidator(_whole)] = Field(default=1, description="Version of this format.")
     allow_negative_temperature: bool = Field(default=False, description="Let T < 0 pass where parameters.temperature.min does.")
     unknown: Literal["accept", "flag", "reject"] = Field(
         default="flag", description="What becomes of a request with a field that nobody knows."
