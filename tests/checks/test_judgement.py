@@ -5,6 +5,7 @@ import pytest
 
 from samplerfuzz.cases import Case
 from samplerfuzz.checks.judgement import Judgement
+from samplerfuzz.checks.registry import load_all
 from samplerfuzz.targets.builtin import builtin_target
 from samplerfuzz.targets.target import Outcome
 
@@ -33,3 +34,21 @@ def test_what_an_engine_replaces_before_it_samples_is_not_judged(value, is_judge
     case = Case(logits=np.array([[0.0, 1.0]], np.float32), parameters={"temperature": np.array([value])})
     judgement = Judgement(spec, case, Outcome(kind="raised"))
     assert bool(judgement.clean[0]) is is_judged
+
+
+@pytest.mark.parametrize(("temperature", "answer", "is_told"), [(1e-45, -np.inf, False), (0.5, -np.inf, True), (2e-38, -np.inf, True)])
+def test_a_row_divided_by_next_to_nothing_may_underflow_as_it_may_overflow(temperature, answer, is_told):
+    # -20 / 1e-45 is -inf where 20 / 1e-45 is +inf: neither is a number that single precision has
+    spec = builtin_target("temperature").spec
+    case = Case(logits=np.array([[-20.0, -30.0]], np.float32), parameters={"temperature": np.array([temperature])})
+    judgement = Judgement(spec, case, Outcome(kind="value", value=np.full((1, 2), answer, np.float32), form="logits"))
+    check = load_all()["support_is_never_empty"]
+    assert bool(list(check.judge(check, judgement))) is is_told
+
+
+def test_probabilities_that_are_all_zero_are_told_at_any_temperature():
+    spec = builtin_target("temperature").spec
+    case = Case(logits=np.array([[-20.0, -30.0]], np.float32), parameters={"temperature": np.array([1e-45])})
+    judgement = Judgement(spec, case, Outcome(kind="value", value=np.zeros((1, 2), np.float32), form="probs"))
+    check = load_all()["support_is_never_empty"]
+    assert list(check.judge(check, judgement))

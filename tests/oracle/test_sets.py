@@ -170,6 +170,24 @@ def test_probabilities_that_the_dtype_takes_for_zero_tie(dtype, logits, may):
     assert set(np.flatnonzero(belief.may[0])) == may
 
 
+@pytest.mark.parametrize(
+    ("dtype", "logits", "may"),
+    [
+        # 0.47 and 0.31 beside: 5.5e-8 and 7.5e-8 are the same number in half precision
+        ("float16", [-7.594716, -8.008575, -23.246172, -23.550423], {2, 3}),
+        ("float32", [-7.594716, -8.008575, -23.246172, -23.550423], set()),
+        # of 64 that are alike each has a 64th, and the step is as much wider beside it
+        ("float16", [0.0] * 62 + [-12.2, -12.8], {62, 63}),
+        ("float16", [0.0] * 62 + [-2.2, -2.8], set()),
+    ],
+)
+def test_probabilities_that_the_dtype_takes_for_one_number_tie(dtype, logits, may):
+    # transformers' MinPLogitsWarper keeps the first by probability
+    given = {"min_p": np.array([1.0]), "min_tokens_to_keep": np.array([len(logits) - 1.0])}
+    belief = believe(np.array([logits], np.float32), ["min_p"], given, arithmetic=precision(dtype))
+    assert set(np.flatnonzero(belief.may[0])) == may
+
+
 def test_more_tokens_than_a_cut_leaves_are_too_many():
     reading = Reading(settled={("top_k", "ties"): "cut"})
     *_, belief = sets([1, 1, 1, 0], ["top_k"], reading=reading, top_k=2)

@@ -133,6 +133,9 @@ def support_is_never_empty(self: Check, judgement: Judgement) -> Iterator[Violat
     if judgement.outcome.kind != "value" or judgement.outcome.form == "tokens":
         return
     empty = judgement.judged & ~(judgement.distributions > 0).any(-1)
+    if judgement.outcome.form == "logits":
+        # nothing but -inf is NaN for whoever draws: fair where NaN is
+        empty &= ~judgement.poison_allowed
     for row in np.flatnonzero(empty):
         belief = judgement.belief_of(int(row))[0]
         yield _row_violation(self, judgement, int(row), "no token is left", expected_sets(belief, 0))

@@ -111,17 +111,34 @@ class Belief:
     def ranking(self) -> Ranking:
         """The tokens by logit; removed ones have a place too and must get no weight.
 
-        Many samplers rank probabilities: those that the dtype takes for zero tie, whatever their logits are.
+        Many samplers rank probabilities. Below the normal numbers of the dtype these lie on a grid: those that it takes for the
+        same number tie, zero above all, whatever their logits are.
         """
         low, high = self.span
-        if self.arithmetic.grain > 0:
-            top = np.where(self.possible, self.z, -np.inf).max(-1, keepdims=True, initial=-np.inf)
-            floor = np.where(np.isfinite(top), top, 0.0) + np.log(2 * self.arithmetic.grain)
-            sunk = (low < floor) & (self.z > -np.inf) & (self.z < top)
-            lowest = np.where(sunk, low, np.inf).min(-1, keepdims=True, initial=np.inf)
-            highest = np.where(sunk, high, -np.inf).max(-1, keepdims=True, initial=-np.inf)
-            low, high = np.where(sunk, lowest, low), np.where(sunk, highest, high)
+        grain = self.arithmetic.grain
+        top = np.where(self.possible, self.z, -np.inf).max(-1, keepdims=True, initial=-np.inf)
+        depth = low - np.where(np.isfinite(top), top, 0.0)
+        inside = (self.z > -np.inf) & (self.z < top)
+        deep = np.log(grain * self.z.shape[-1] / self.arithmetic.unit) if grain > 0 else -np.inf
+        rows = np.flatnonzero((inside & (depth < deep)).any(-1))
+        if len(rows):
+            low, high = low.copy(), high.copy()
+            low[rows], high[rows] = self._on_a_grid(low[rows], high[rows], top[rows], inside[rows])
         return Ranking(low=low, high=high, alike=self.alike)
+
+    def _on_a_grid(self, low: np.ndarray, high: np.ndarray, top: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ends of intervals [R, V], wider by what the rounding of a probability to the dtype's grid moves a logit by."""
+        with np.errstate(under="ignore", divide="ignore", invalid="ignore"):
+            least, most = np.exp(np.minimum(low - top, 0)), np.exp(np.minimum(high - top, 0))
+            # a step of the grid, as a share of the weight of the best token
+            step = self.arithmetic.grain * most.sum(-1, keepdims=True)
+            # no further than to the others that it concerns: beside 1e30 a step is less than the resolution of float64
+            coarse = inside & (least < step / self.arithmetic.unit)
+            lowest = np.where(coarse, low, np.inf).min(-1, keepdims=True, initial=np.inf)
+            highest = np.where(coarse, high, -np.inf).max(-1, keepdims=True, initial=-np.inf)
+            below = np.where(least > step, np.maximum(top + np.log(least - step), lowest), lowest)
+            above = np.minimum(top + np.log(most + step), highest)
+        return np.where(coarse, np.minimum(low, below), low), np.where(coarse, np.maximum(high, above), high)
 
     @property
     def alike(self) -> tuple[np.ndarray, ...]:
