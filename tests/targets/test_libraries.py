@@ -1,6 +1,7 @@
 """A released library is a target: its adapter is called in the library's interpreter, where samplerfuzz need not be installed."""
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
@@ -171,4 +172,18 @@ def test_a_finding_in_a_library_is_confirmed_in_a_new_process():
     assert seen_again(replace(check, judge=None, probe=probe), Counted(target, 0), Case(logits=np.zeros((1, 2), np.float32))) == []
     assert seen[0] == "value"
     assert host._worker is not before
+    close(target)
+
+
+@pytest.mark.parametrize(("row", "temperature"), [([-np.inf, 0.0], np.inf), ([-np.inf, 1e30], 1e-20), ([-np.inf, -1e30], 1e-20)])
+def test_what_torch_has_no_part_in_is_not_said_of_torch(row, temperature):
+    # the adapter divides by the temperature: -inf / inf is NaN, and 1e30 / 1e-20 is inf, before torch sees anything
+    pythons = [item.python for item in environments.installed(find_library("torch"))]
+    if not pythons and importlib.util.find_spec("torch") is None:
+        pytest.skip("torch is not installed here")
+    target = open_target("torch:gumbel_softmax", python=(*pythons, HERE)[0])
+    case = Case(logits=np.array([row], np.float32), parameters={"temperature": np.array([temperature])}, seeds=np.array([0]))
+    assert target.run(case).kind == "raised"
+    mild = case.with_(parameters={"temperature": np.array([1.0])})
+    assert target.run(mild).value.tolist() == [1]
     close(target)

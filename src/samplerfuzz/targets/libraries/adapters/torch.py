@@ -88,7 +88,11 @@ def categorical_bfloat16(logits, seed):
 @sf.target(order=["temperature"], returns="tokens", zero_temperature="reject")
 def gumbel_softmax(logits, temperature, seed):
     """torch.nn.functional.gumbel_softmax with hard=True, whose arg-max does not depend on tau"""
-    if temperature <= 0:
+    # torch knows nothing of this temperature: where the division has no number for an answer it is refused here
+    if not 0 < temperature < float("inf"):
         raise ValueError("temperature")
+    divided = torch.tensor(logits) / temperature
+    if divided.isinf().ne(torch.tensor(logits).isinf()).any():
+        raise ValueError("temperature: overflow")
     torch.manual_seed(seed)
-    return torch.nn.functional.gumbel_softmax(torch.tensor(logits) / temperature, tau=1.0, hard=True, dim=-1).argmax(-1).numpy()
+    return torch.nn.functional.gumbel_softmax(divided, tau=1.0, hard=True, dim=-1).argmax(-1).numpy()
