@@ -231,7 +231,7 @@ class Campaign:
         if check.kind in ("draws", "uniforms"):
             return self._telling_row(rng, tails=check.kind == "draws")
         # relations between two answers are looked at in bulk; where rows are run one by one a few say as much
-        return self._some_rows(rng, self._pace.rows if check.kind == "metamorphic" else int(rng.integers(2, 6)))
+        return self._some_rows(rng, *(self._pace.shape(rng, self._elapsed()) if check.kind == "metamorphic" else self._pace.few(rng)))
 
     def _telling_row(self, rng: np.random.Generator, *, tails: bool) -> Case:
         """Return one row whose law is known and says much: of few tokens or, with `tails`, now and then of many unlikely ones."""
@@ -249,11 +249,11 @@ class Campaign:
                 break
         return case
 
-    def _some_rows(self, rng: np.random.Generator, rows: int) -> Case:
+    def _some_rows(self, rng: np.random.Generator, rows: int, size: int) -> Case:
         return self.generator.case(
             rng,
             rows=rows,
-            size=int(rng.choice(self.limits.sizes)),
+            size=size,
             strategy=str(rng.choice(["ordinary", "beside threshold", "edge", "poison"])),
         )
 

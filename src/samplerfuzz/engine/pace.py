@@ -32,11 +32,6 @@ class Pace:
         self._again: deque[float] = deque(maxlen=8)
         self._on_large = 0.0
 
-    @property
-    def rows(self) -> int:
-        """Rows of a call that is answered quickly."""
-        return self._rows
-
     def shape(self, rng: np.random.Generator, elapsed: float) -> tuple[int, int]:
         """Return rows and vocabulary size of the next call, `elapsed` seconds into the campaign."""
         if self._compiles and self._seen and rng.random() < 0.9:
@@ -47,6 +42,13 @@ class Pace:
         size = int(rng.choice(self._sizes))
         rows = min(self._rows, max(1, _SMALL_CALL // size))
         return (rows if rng.random() < 0.7 else int(rng.integers(1, 4))), size
+
+    def few(self, rng: np.random.Generator) -> tuple[int, int]:
+        """Return rows and vocabulary size of a case whose rows are looked at one by one."""
+        if self._compiles and self._seen:
+            # their number alone, and one row, are shapes of their own
+            return 3, self._seen[int(rng.integers(len(self._seen)))][1]
+        return int(rng.integers(2, 6)), int(rng.choice(self._sizes))
 
     def took(self, rows: int, size: int, seconds: float) -> None:
         """Learn from a call and its judgement that took `seconds`."""
