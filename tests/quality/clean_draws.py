@@ -200,7 +200,7 @@ def seeded_rows_with_one_generator_each(logits, temperature, top_k, top_p, seed)
     t, p = np.asarray(temperature), np.asarray(top_p)
     require(np.isfinite(t).all() and (t >= 1e-3).all(), "temperature")
     require(((p > 0) & (p <= 1)).all(), "top_p")
-    out = np.empty(len(logits), np.int16)
+    out = np.empty(len(logits), np.uint32)
     for r in range(len(logits)):
         s = scaled(logits[r].astype(np.float64), t[r])
         o = np.argsort(-s, kind="stable")
