@@ -106,9 +106,9 @@ class ServedCampaign:
             target=self.spec.locator,
             seconds=self._elapsed(),
             calls=self.sender.sent,
-            pairs=self.outcomes.total(),
+            pairs=self._tried(),
             draws=0,
-            outcomes=dict(self.outcomes),
+            outcomes=dict(+self.outcomes),
             checks=dict(self.checks),
             covered={},
             skipped={},
@@ -117,7 +117,7 @@ class ServedCampaign:
         )
 
     def _is_over(self) -> bool:
-        enough = self._cases is not None and self.outcomes.total() >= self._cases
+        enough = self._cases is not None and self._tried() >= self._cases
         return enough or self._is_gone or self._elapsed() >= self.seconds
 
     def _try(self, group: Sequence[Trial]) -> None:
@@ -294,7 +294,7 @@ class ServedCampaign:
             protocol="http",
         )
         case = suspicion.case or Case(logits=np.zeros((1, 1), np.float32))
-        finding = Finding.of(self.spec, violation, case, id=key, seconds=self._elapsed(), cases=self.outcomes.total())
+        finding = Finding.of(self.spec, violation, case, id=key, seconds=self._elapsed(), cases=self._tried())
         self._about[key] = (suspicion.check, trial.legal, frozenset(suspicion.about.split("+")))
         self.findings[key] = replace(finding, returns=self.spec.returns or "tokens")
         self.listener(FindingFound(finding=self.findings[key]))
@@ -302,6 +302,9 @@ class ServedCampaign:
 
     def _key(self, trial: Trial, suspicion: Suspicion) -> str:
         return fingerprint(f"{suspicion.check}|{suspicion.about}", self.spec.locator, legal=trial.legal)
+
+    def _tried(self) -> int:
+        return self.outcomes.total() - self.outcomes["left out"]
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._begun
@@ -318,7 +321,7 @@ class ServedCampaign:
                 seconds=now,
                 seconds_planned=self.seconds,
                 calls=self.sender.sent,
-                pairs=self.outcomes.total(),
+                pairs=self._tried(),
                 draws=0,
                 findings=len(self.findings),
             )
@@ -330,9 +333,9 @@ class ServedCampaign:
                 target=self.spec.locator,
                 seconds=self._elapsed(),
                 calls=self.sender.sent,
-                pairs=self.outcomes.total(),
+                pairs=self._tried(),
                 draws=0,
-                outcomes=dict(self.outcomes),
+                outcomes=dict(+self.outcomes),
                 checks=dict(self.checks),
                 covered={},
                 repeats={f.id: f.repeats for f in self.findings.values()},
