@@ -1,8 +1,8 @@
 """The numbers of a step on the device: the float32 twin of module step, compiled into the decoding step that it watches.
 
 Everything is a sum, a maximum or a count along the row; nothing is sorted. What would overflow is scaled by the range of the row first, what would
-cancel is centred first: ψ(λ) = ln(1 + E[eˣ − 1 − x]) with x = λ(S − H), whose mean is 0, so no digit is lost where λ is small; for the smallest it is
-the series of the central moments. Sums of float32 are taken a tile at a time (module samplers.tiles), which keeps them right to about 1e-6 at any vocabulary.
+cancel is centred first: ψ(λ) = ln(1 + E[eˣ − 1]) with x = λ(S − H), whose mean is 0; for small λ it is the series of the central moments, which loses no
+digit. Sums that belong together are taken in one read of the row, a tile at a time (module samplers.tiles): right to about 1e-6 at any vocabulary.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -20,14 +19,16 @@ from jax import lax
 
 from samplerfuzz.safety.step import FACTORS, FIELDS, FLOOR, TILTS
 from samplerfuzz.samplers import Chain, State, tiles
-from samplerfuzz.samplers.mass import below_max, half_difference
+from samplerfuzz.samplers.greedy import arg_max_only
+from samplerfuzz.samplers.mass import half_difference
 from samplerfuzz.samplers.shortlist import marked, taken
 from samplerfuzz.samplers.stage import Filter
-from samplerfuzz.samplers.temperature import Temperature, divided
+from samplerfuzz.samplers.temperature import Temperature, finite_ratio
 
 _LEAST_NORMAL = np.float32(2.0**-126)
-_SMALL, _NEAR, _MOMENTS = 0.5, 0.1, 8
-_ROOM, _PAYS, _BLOCK = 256, 16, 1024
+_MOMENTS = 8
+_FAR = [tilt for tilt in TILTS if abs(tilt) >= 0.1]  # for the others the series of the moments ends soon enough
+_ROOM, _PAYS = 256, 16
 
 
 @jax.jit
@@ -51,28 +52,26 @@ def step_statistics(logits: jax.Array, kept: jax.Array, token: jax.Array, temper
     """
     z = logits.astype(jnp.float32)
     z = jnp.where(jnp.abs(z) < _LEAST_NORMAL, 0.0, z)
-    heat = jnp.broadcast_to(jnp.asarray(temperature, jnp.float32), z.shape[:1])[:, None]
-    allowed = z != -jnp.inf
-    inside = allowed & kept
-    number, bad = tiles.count(inside), tiles.count(~(z < jnp.inf))
+    heat = jnp.broadcast_to(jnp.asarray(temperature, jnp.float32), z.shape[:1])
+    emitted = jnp.maximum(token, 0)[:, None]
+    own = jnp.take_along_axis(z, emitted, axis=-1)[:, 0]
+    number, every, bad, better = tiles.swept(_counted, ((z, -jnp.inf), (kept, False)), (own, heat))
     nan = lax.cond(jnp.any(bad > 0), lambda: tiles.count(jnp.isnan(z)), lambda: bad)
     infinite = bad - nan
-    refused = (nan > 0) | (infinite > 0) | (number == 0) | jnp.isnan(heat[:, 0])
-    # a refused row is computed as one of zeros, so that nothing is raised by it, and blanked at the end
+    refused = (nan > 0) | (infinite > 0) | (number == 0) | jnp.isnan(heat)
+    # a refused row is computed as one of zeros of which one is kept, so that nothing is raised by it, and blanked at the end
     clean = jnp.where(refused[:, None], 0.0, z)
-    everything = (allowed & ~jnp.isnan(z)) | refused[:, None]
-    among = inside | (refused[:, None] & (jnp.arange(z.shape[-1]) == 0))
-    counters = {"kept": number, "nan": nan, "inf": infinite, "all_masked": number == 0}
-    own = jnp.take_along_axis(among, jnp.maximum(token, 0)[:, None], axis=-1)[:, 0] & (token >= 0)
-    at = jnp.where(own, token, -1)
+    inside = jnp.where(refused[:, None], jnp.arange(z.shape[-1]) == 0, kept & (z != -jnp.inf))
+    at = jnp.where(jnp.take_along_axis(inside, emitted, axis=-1)[:, 0], token, -1)
     if z.shape[-1] > _PAYS * _ROOM:
-        told = lax.cond(jnp.all(number <= _ROOM), _few, _of_the_set, clean, among, at, heat)
+        told = lax.cond(jnp.all(number <= _ROOM), _few, _of_the_set, clean, inside, at, heat)
     else:
-        told = _of_the_set(clean, among, at, heat)
-    whole = jnp.all(number == tiles.count(everything))
-    told["mass_removed"] = lax.cond(whole, lambda: jnp.zeros_like(heat[:, 0]), lambda: _mass_removed(clean, among, everything, heat))
-    told["rank"] = _rank(clean, everything, jnp.maximum(token, 0)[:, None], heat)
+        told = _of_the_set(clean, inside, at, heat)
+    whole = jnp.all((number == every) | refused)
+    told["mass_removed"] = lax.cond(whole, lambda: jnp.zeros_like(heat), lambda: _mass_removed(clean, inside, heat))
+    told["rank"] = jnp.where(own == -jnp.inf, every, better)
     told |= {name: jnp.where(token < 0, jnp.nan, told[name]) for name in ("surprisal", "excess", "rank")}
+    counters = {"kept": number, "nan": nan, "inf": infinite, "all_masked": number == 0}
     columns = [
         counters[name].astype(jnp.float32) if name in counters else jnp.where(refused, jnp.nan, told[name].astype(jnp.float32))
         for name in FIELDS
@@ -102,9 +101,38 @@ def chain_statistics(chain: Chain, logits: jax.Array, final: jax.Array, token: j
     return jnp.asarray(step_statistics(jnp.where(kept, final, unfiltered), kept, token, 1.0))
 
 
+def _counted(z: jax.Array, kept: jax.Array, own: jax.Array, heat: jax.Array) -> list[jax.Array]:
+    """Return what counts as kept, as allowed, as NaN or +inf, and as more probable than the token emitted."""
+    allowed = z != -jnp.inf
+    better = jnp.where(_inverts(heat), z < own, z > own)
+    return [mask.astype(jnp.int32) for mask in (allowed & kept, allowed, ~(z < jnp.inf), allowed & better)]
+
+
 def _of_the_set(z: jax.Array, inside: jax.Array, at: jax.Array, heat: jax.Array) -> dict[str, jax.Array]:
     """Return what the tokens `inside` alone decide; `at` [B]: where the token emitted stands, −1 for one outside."""
-    return {**_law(z, inside, at, heat), **_shape(z, inside)}
+    low, high = jnp.min(jnp.where(inside, z, jnp.inf), axis=-1), jnp.max(jnp.where(inside, z, -jnp.inf), axis=-1)
+    root, s = _weighted(z, inside, heat, low, high)
+    scaled = jnp.where(inside, _scaled(z, low[:, None], high[:, None]), 0.0)
+    law, shape = ((root, 0.0), (s, 0.0)), ((scaled, 0.0), (inside, False))
+    total, weighted = tiles.swept(lambda root, s: [root**4, root**4 * s], law, ())
+    middle, number = tiles.swept(lambda scaled, inside: [scaled, inside.astype(jnp.float32)], shape, ())
+    mean, log_total = weighted / total, jnp.log(total)
+    mine, its_s = (jnp.take_along_axis(x, jnp.maximum(at, 0)[:, None], axis=-1)[:, 0] for x in (z, s))
+    own, least = _unfloored(jnp.where(at < 0, -jnp.inf, mine), its_s, number, heat, low, high)
+    # apart: in one loop so many sums would be slower
+    moments = [part / total for part in tiles.swept(_central_moments, law, (mean,))]
+    lifted = [part / total for part in tiles.swept(_lifted, law, (mean,))]
+    entropy = jnp.maximum(log_total - mean, 0.0)
+    return {
+        "entropy": entropy,
+        "relative_entropy": jnp.where(number > 1, entropy / jnp.log(number), jnp.nan),
+        "varentropy": moments[0],
+        "log_max_min_ratio": 0.0 - least,
+        "surprisal": log_total - own,
+        "excess": mean - own,
+        **_tilted(moments, lifted),
+        **_shape([part / number for part in tiles.swept(_powers, shape, (middle / number,))], low == high),
+    }
 
 
 def _few(z: jax.Array, inside: jax.Array, token: jax.Array, heat: jax.Array) -> dict[str, jax.Array]:
@@ -116,112 +144,97 @@ def _few(z: jax.Array, inside: jax.Array, token: jax.Array, heat: jax.Array) -> 
     return _of_the_set(few, there, jnp.where(token < 0, token, before), heat)
 
 
-def _law(z: jax.Array, inside: jax.Array, at: jax.Array, heat: jax.Array) -> dict[str, jax.Array]:
-    exact = _exponents(z, inside, heat)
-    s = jnp.maximum(exact, FLOOR)
-    # written out once: what follows are many sums of it
-    weight, s = lax.optimization_barrier((jnp.where(inside, jnp.exp(s), 0.0), s))
-    total = tiles.total(weight)
-    mean = tiles.total(weight * s) / total
-    log_total = jnp.log(total)
-    entropy = jnp.maximum(log_total - mean, 0.0)
-    size = tiles.count(inside)
-    own = jnp.where(at < 0, -jnp.inf, jnp.take_along_axis(exact, jnp.maximum(at, 0)[:, None], axis=-1)[:, 0])
-    far = [tilt for tilt in TILTS if abs(tilt) >= _NEAR]
+def _central_moments(root: jax.Array, s: jax.Array, mean: jax.Array) -> list[jax.Array]:
+    """Return the terms of E[(S − H)ᵏ], k = 2, 3, …"""
+    away = mean - s
+    return list(itertools.accumulate([away] * (_MOMENTS - 1), jnp.multiply, initial=root**4 * away))[1:]
 
-    def terms(weight: jax.Array, s: jax.Array) -> list[jax.Array]:
-        away = mean[:, None] - s
-        powers = itertools.accumulate([away] * (_MOMENTS - 1), jnp.multiply, initial=weight * away)
-        tilted = [part for tilt in far for part in _tilted(weight, away, mean, tilt)]
-        return [*list(powers)[1:], *tilted]
 
-    sums = [part / total for part in _swept(terms, weight, s)]
-    moments = dict(enumerate(sums[: _MOMENTS - 1], 2))
-    lifted = dict(zip(far, zip(sums[_MOMENTS - 1 :: 2], sums[_MOMENTS::2], strict=True), strict=True))
-    found = {
-        "entropy": entropy,
-        "relative_entropy": jnp.where(size > 1, entropy / jnp.log(size.astype(jnp.float32)), jnp.nan),
-        "varentropy": moments[2],
-        "log_max_min_ratio": 0.0 - jnp.min(jnp.where(inside, exact, 0.0), axis=-1),
-        "surprisal": log_total - own,
-        "excess": mean - own,
-    }
+def _lifted(root: jax.Array, s: jax.Array, mean: jax.Array) -> list[jax.Array]:
+    """Return the terms of E[eˣ − 1] and E[(S − H)(eˣ − 1)] for x = λ(S − H) and every far λ."""
+    beyond = [root ** round(4 * (1 - tilt)) * jnp.exp(np.float32(tilt) * mean) - root**4 for tilt in _FAR]
+    return [term for part in beyond for term in (part, part * (mean - s))]
+
+
+def _powers(scaled: jax.Array, inside: jax.Array, centre: jax.Array) -> list[jax.Array]:
+    return [jnp.where(inside, scaled - centre, 0.0) ** power for power in (1, 2, 3, 4)]
+
+
+def _tilted(moments: list[jax.Array], lifted: list[jax.Array]) -> dict[str, jax.Array]:
+    far = dict(zip(_FAR, zip(lifted[::2], lifted[1::2], strict=True), strict=True))
+    found = {}
     for factor, tilt in zip(FACTORS, TILTS, strict=True):
-        if abs(tilt) < _NEAR:
-            beyond = _series(moments, tilt, 0)
-            leaning = _series(moments, tilt, 1)
-        else:
-            beyond, leaning = lifted[tilt]
+        beyond, leaning = far[tilt] if tilt in far else (_series(moments, tilt, 0), _series(moments, tilt, 1))
         found[f"psi[{factor:.3g}]"] = jnp.log1p(beyond)
         found[f"slope[{factor:.3g}]"] = leaning / (1 + beyond)
     return found
 
 
-def _series(moments: dict[int, jax.Array], tilt: float, order: int) -> jax.Array:
+def _series(moments: list[jax.Array], tilt: float, order: int) -> jax.Array:
     """Return E[eˣ − 1 − x] for x = tilt·(S − H) from the central moments, or its derivative by the tilt."""
-    terms = [moment * np.float32(tilt ** (power - order) / math.factorial(power - order)) for power, moment in moments.items()]
+    terms = [moment * np.float32(tilt ** (power - order) / math.factorial(power - order)) for power, moment in enumerate(moments, 2)]
     return functools.reduce(jnp.add, terms)
 
 
-def _swept(terms: Callable[..., list[jax.Array]], *columns: jax.Array) -> list[jax.Array]:
-    """Return the sums along the row of what `terms` makes of the columns [B, V], a block at a time: one read for all of them. Terms of zeros are zero."""
-    blocks = [tiles.tiled(column, min(_BLOCK, column.shape[-1]), 0) for column in columns]
-
-    def add(index: jax.Array, sums: list[jax.Array]) -> list[jax.Array]:
-        found = terms(*(lax.dynamic_index_in_dim(block, index, axis=1, keepdims=False) for block in blocks))
-        return [total + more for total, more in zip(sums, found, strict=True)]
-
-    none = [jnp.zeros_like(x) for x in terms(*(block[:, 0] for block in blocks))]
-    return [tiles.total(part) for part in lax.fori_loop(0, blocks[0].shape[1], add, none)]
-
-
-def _tilted(weight: jax.Array, away: jax.Array, mean: jax.Array, tilt: float) -> tuple[jax.Array, jax.Array]:
-    """Return the terms of E[eˣ − 1 − x] and E[(S − H)(eˣ − 1)] for x = tilt·(S − H), in which eˣ p is a power of p that square roots give."""
-    root = jnp.sqrt(jnp.sqrt(weight))
-    power = functools.reduce(jnp.multiply, [root] * round(4 * (1 - tilt)))
-    lifted = power * jnp.exp(np.float32(tilt) * mean)[:, None]
-    x = np.float32(tilt) * away
-    series = 0.5 * x * x * (1 + x / 3 * (1 + x / 4 * (1 + x / 5 * (1 + x / 6))))
-    return jnp.where(jnp.abs(x) < _SMALL, weight * series, lifted - weight * (1 + x)), (lifted - weight) * away
-
-
-def _exponents(z: jax.Array, inside: jax.Array, heat: jax.Array) -> jax.Array:
-    """Return z/T [B, V] up to a constant a row: 0 for the most probable, −inf outside the set."""
-    masked = jnp.where(inside, z, -jnp.inf)
-    return below_max(jnp.where(inside, divided(masked, heat), -jnp.inf))
-
-
-def _mass_removed(z: jax.Array, inside: jax.Array, allowed: jax.Array, heat: jax.Array) -> jax.Array:
-    weight = lax.optimization_barrier(jnp.exp(_exponents(z, allowed, heat)))
-    removed = tiles.total(jnp.where(inside, 0.0, weight))
-    return removed / (removed + tiles.total(jnp.where(inside, weight, 0.0)))
-
-
-def _rank(z: jax.Array, allowed: jax.Array, token: jax.Array, heat: jax.Array) -> jax.Array:
-    own = jnp.take_along_axis(z, token, axis=-1)
-    # by bits: a subnormal T < 0 may be compared as 0, and −0 is greedy
-    inverted = lax.bitcast_convert_type(heat, jnp.uint32) > np.uint32(0x80000000)
-    better = jnp.where(inverted, z < own, z > own)
-    masked = ~jnp.take_along_axis(allowed, token, axis=-1)
-    return tiles.count(allowed & (better | masked))
-
-
-def _shape(z: jax.Array, inside: jax.Array) -> dict[str, jax.Array]:
-    """Return skewness and excess kurtosis: the row is brought to [−1, 1] first, then centred, and what the centre is off is taken out."""
-    low = jnp.min(jnp.where(inside, z, jnp.inf), axis=-1, keepdims=True)
-    high = jnp.max(jnp.where(inside, z, -jnp.inf), axis=-1, keepdims=True)
-    reach = half_difference(high, low)
-    size = tiles.count(inside).astype(jnp.float32)[:, None]
-    scaled = (z - (0.5 * high + 0.5 * low)) / jnp.maximum(reach, _LEAST_NORMAL)
-    scaled = jnp.where(inside, jnp.clip(scaled, -1.5, 1.5), 0.0)
-    d = jnp.where(inside, scaled - tiles.total(scaled)[:, None] / size, 0.0)
-    off, second, third, fourth = (part / size[:, 0] for part in _swept(lambda d: [d, d**2, d**3, d**4], d))
+def _shape(means: list[jax.Array], flat: jax.Array) -> dict[str, jax.Array]:
+    """Return skewness and excess kurtosis from the means of powers about a centre; what the centre is off is taken out."""
+    off, second, third, fourth = means
     m2 = second - off**2
     m3 = third - 3 * off * second + 2 * off**3
     m4 = fourth - 4 * off * third + 6 * off**2 * second - 3 * off**4
-    flat = (high == low)[:, 0] | (m2 <= 0)
+    flat = flat | (m2 <= 0)
     m2 = jnp.where(flat, 1.0, m2)
     return {
         "skewness": jnp.where(flat, jnp.nan, m3 / (m2 * jnp.sqrt(m2))),
         "excess_kurtosis": jnp.where(flat, jnp.nan, m4 / m2**2 - 3),
     }
+
+
+def _weighted(z: jax.Array, inside: jax.Array, heat: jax.Array, low: jax.Array, high: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return the fourth roots of the weights [B, V], of which powers give those of the tilted laws, and z/T up to a constant a row.
+
+    That is 0 for the most probable token and FLOOR at least. `low` and `high` [B]: the ends of the set; outside it the weights are 0.
+    """
+    anchor, size = jnp.where(_inverts(heat), low, high)[:, None], jnp.abs(heat)[:, None]
+
+    def finished(ratios: jax.Array) -> tuple[jax.Array, jax.Array]:
+        s = jnp.where(inside, jnp.maximum(ratios, FLOOR), FLOOR)
+        return jnp.where(inside, jnp.exp(s / 4), 0.0), s
+
+    def extreme() -> tuple[jax.Array, jax.Array]:
+        magnitude = lax.bitcast_convert_type(size, jnp.uint32)
+        first = arg_max_only(jnp.where(inside, z, -jnp.inf)) > -jnp.inf
+        return finished(jnp.where(magnitude == 0, jnp.where(first, 0.0, FLOOR), finite_ratio(z, anchor, magnitude)))
+
+    # XLA looks into no branch when it fuses: what comes of one is computed once, and not again for each of its sums
+    ordinary = jnp.all((size >= _LEAST_NORMAL) & (size < 2.0**100)) & jnp.all(high - low < jnp.inf)
+    return lax.cond(ordinary, lambda: finished(-jnp.abs(z - anchor) / size), extreme)
+
+
+def _unfloored(
+    z: jax.Array, s: jax.Array, number: jax.Array, heat: jax.Array, low: jax.Array, high: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Return z/T as above, without the floor, of one token of each row [B] (−inf: outside the set) and of the least probable of the set."""
+    magnitude = lax.bitcast_convert_type(jnp.abs(heat), jnp.uint32)
+    anchor, far = jnp.where(_inverts(heat), low, high), jnp.where(_inverts(heat), high, low)
+    own, least = (finite_ratio(x, anchor, magnitude) for x in (z, far))
+    own = jnp.where(magnitude == 0, jnp.where(s == 0.0, 0.0, -jnp.inf), own)
+    return jnp.where(z == -jnp.inf, -jnp.inf, own), jnp.where(magnitude == 0, jnp.where(number > 1, -jnp.inf, 0.0), least)
+
+
+def _inverts(heat: jax.Array) -> jax.Array:
+    """Return where T < 0, by bits: a subnormal T may be compared as 0, and −0 is greedy."""
+    return lax.bitcast_convert_type(heat, jnp.uint32) > np.uint32(0x80000000)
+
+
+def _scaled(z: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:
+    """Return the row brought to [−1, 1]."""
+    return jnp.clip((z - (0.5 * high + 0.5 * low)) / jnp.maximum(half_difference(high, low), _LEAST_NORMAL), -1.5, 1.5)
+
+
+def _mass_removed(z: jax.Array, inside: jax.Array, heat: jax.Array) -> jax.Array:
+    allowed = z != -jnp.inf
+    low, high = jnp.min(jnp.where(allowed, z, jnp.inf), axis=-1), jnp.max(z, axis=-1)
+    weight = _weighted(z, allowed, heat, low, high)[0] ** 4
+    removed = tiles.total(jnp.where(inside, 0.0, weight))
+    return removed / (removed + tiles.total(jnp.where(inside, weight, 0.0)))

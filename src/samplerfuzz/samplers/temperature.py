@@ -58,11 +58,11 @@ def divided(z: jax.Array, t: jax.Array) -> jax.Array:
     magnitude = bits & jnp.uint32(0x7FFFFFFF)
     least = jnp.min(jnp.where(z == -jnp.inf, jnp.inf, z), axis=-1, keepdims=True)
     anchor = jnp.where(bits != magnitude, least, jnp.max(z, axis=-1, keepdims=True))
-    ratios = jnp.where(t == 1.0, z, _finite_ratio(z, anchor, magnitude))
+    ratios = jnp.where(t == 1.0, z, finite_ratio(z, anchor, magnitude))
     return jnp.where(magnitude == 0, arg_max_only(z), ratios)
 
 
-def _finite_ratio(z: jax.Array, anchor: jax.Array, magnitude: jax.Array) -> jax.Array:
+def finite_ratio(z: jax.Array, anchor: jax.Array, magnitude: jax.Array) -> jax.Array:
     """Return −|z − anchor|/|T| from the bits of |T|: finite, 0 at the anchor, without help from subnormal arithmetic."""
     subnormal = magnitude < jnp.uint32(_LEAST_NORMAL_BITS)
     # subnormal divisors are flushed to zero by most hardware: scale both sides by 2⁴⁸
