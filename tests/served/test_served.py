@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from stub_server import serving
 
 from samplerfuzz.cli.main import group
+from samplerfuzz.safety.policy_file import load_policy
 
 FAULTS = {
     "fails at a word": "server_does_not_fail",
@@ -161,3 +162,23 @@ def test_what_cannot_be_fuzzed_is_a_usage_error(arguments, word, tmp_path):
     assert done.exit_code == 2 or done.exception is not None
     assert word in done.output + str(done.exception)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_policy_says_what_was_measured_of_a_server(tmp_path):
+    path = tmp_path / "policy.toml"
+    with serving() as url:
+        done = CliRunner().invoke(group, ["policy", "init", str(path), "--for", url])
+    assert done.exit_code == 0, done.output
+    assert "/completion log-probabilities: raw" in done.stderr
+    policy = load_policy(path)
+    assert (policy.dialect, policy.logprobs_are) == ("llama.cpp", "raw")
+
+
+def test_no_policy_is_written_for_a_server_that_does_not_answer(tmp_path):
+    path = tmp_path / "policy.toml"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        done = CliRunner().invoke(group, ["policy", "init", str(path), "--for", f"http://127.0.0.1:{taken.getsockname()[1]}"])
+    assert done.exit_code != 0
+    assert "does not answer" in str(done.exception) + done.output
+    assert not path.exists()

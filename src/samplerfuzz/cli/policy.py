@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ EPILOG = """\
 \b
 Examples:
   samplerfuzz policy init                          writes samplerfuzz-policy.toml, the shipped policy with comments
+  samplerfuzz policy init --for http://127.0.0.1:8080    says which engine that is, and what its log-probabilities are
   samplerfuzz policy check samplerfuzz-policy.toml
   samplerfuzz policy show samplerfuzz-policy.toml
   samplerfuzz policy show --json
@@ -83,23 +85,53 @@ def show_policy(file: Path | None, as_json: bool) -> None:
 @command.command("init")
 @click.argument("file", default=_FILE, type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
-def write_policy(file: Path, force: bool) -> None:
+@click.option(
+    "--for", "url", metavar="URL", help="Ask the server at URL a few ordinary requests: which engine it is, what its log-probabilities are."
+)
+@click.option("--allow-network", is_flag=True, help="With --for: a server on another machine.")
+def write_policy(file: Path, force: bool, url: str | None, allow_network: bool) -> None:
     """Write the shipped policy to FILE (default: samplerfuzz-policy.toml; - is standard output), with comments."""
     from samplerfuzz.safety.policy_text import default_text
 
-    if str(file) == "-":
-        click.echo(default_text(), nl=False)
-        return
-    if file.suffix != ".toml":
+    to_stdout = str(file) == "-"
+    if not to_stdout and file.suffix != ".toml":
         raise UsageError(f"{file}: what is written is TOML; give a name that ends in .toml")
+    if not to_stdout and not force and file.exists():
+        raise UsageError(f"{file} is there already; --force writes over it")
+    text = default_text(**({} if url is None else _measured(url, allow_network)))
+    if to_stdout:
+        click.echo(text, nl=False)
+        return
     try:
         with file.open("w" if force else "x", encoding="utf-8") as out:
-            out.write(default_text())
+            out.write(text)
     except FileExistsError:
         raise UsageError(f"{file} is there already; --force writes over it") from None
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error.strerror or error}") from error
     click.echo(f"wrote {file}; edit it, then `samplerfuzz policy check {file}`")
+
+
+def _measured(url: str, allow_network: bool) -> dict[str, Any]:
+    """Return what a server is, for a policy; what was measured goes to standard error.
+
+    Raises:
+      UsageError: nothing there completes a prompt, or it is on another machine and may not be asked.
+    """
+    from samplerfuzz.safety.policy import MEANINGS, UNKNOWN
+    from samplerfuzz.targets.http.client import Client
+    from samplerfuzz.targets.http.locators import checked_url
+    from samplerfuzz.targets.http.probe import probe
+
+    with contextlib.closing(Client(checked_url(url, allow_network=allow_network), seconds=60.0)) as client:
+        found = probe(client)
+    meanings = set(found.meaning.values())
+    meaning = meanings.pop() if len(meanings) == 1 else UNKNOWN
+    told = {"dialect": found.engine, "logprobs_are": meaning if meaning in MEANINGS else UNKNOWN}
+    click.echo(f"{url}: {found.engine or 'an engine that does not say its name'}", err=True)
+    for endpoint, measured in found.meaning.items():
+        click.echo(f"  {endpoint} log-probabilities: {measured}", err=True)
+    return told
 
 
 @command.command("profile")

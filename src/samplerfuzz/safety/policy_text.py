@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from samplerfuzz.core.registry import parameter, parameter_owners
 from samplerfuzz.safety.bounds import SAFE, Bound, default_bounds, is_whole
+from samplerfuzz.safety.policy import UNKNOWN
 
 _HEAD = """\
 # What this deployment may be asked for. `samplerfuzz policy check FILE` holds it against its schema, `samplerfuzz policy show FILE`
@@ -22,7 +23,7 @@ unknown = "flag"
 add_defaults = false
 
 # The engine behind, one of `samplerfuzz ls dialects`: then what it ignores or refuses is said.
-# dialect = "llama.cpp"
+{dialect}
 
 # The anomalous tokens of the model, as `samplerfuzz probe census MODEL` writes them, and the baseline of its distribution; relative to this file.
 # registry = "registry.json"
@@ -39,7 +40,7 @@ logprobs = false
 
 # What the engine's log-probabilities are, as `samplerfuzz fuzz URL` measures it: "raw" (the model's own), "after the temperature" or
 # "after the filters" (those that the token is drawn by). Then tokens are held against the law that they are drawn from.
-logprobs_are = "unknown"
+logprobs_are = "{logprobs_are}"
 
 # Ranges; both ends belong to them. What happens to a number outside: "reject", "clamp" (the nearest end is forwarded) or "flag" (it passes,
 # and is counted). What is no number, NaN among it, is rejected whatever the action.
@@ -49,12 +50,18 @@ _REST = """
 """
 
 
-def default_text() -> str:
-    """Return the shipped policy as a commented file; read back, it is the shipped policy."""
+def default_text(*, dialect: str | None = None, logprobs_are: str = UNKNOWN) -> str:
+    """Return the shipped policy as a commented file; read back, it is the shipped policy but for what is given here.
+
+    Args:
+      dialect: the engine behind; None: it is not said.
+      logprobs_are: what its log-probabilities are, one of `policy.MEANINGS`.
+    """
+    head = _HEAD.format(dialect=f'dialect = "{dialect}"' if dialect else '# dialect = "llama.cpp"', logprobs_are=logprobs_are)
     bounds = default_bounds()
     safe = "\n".join(line for name in SAFE for line in _table(name, bounds[name]))
     rest = "\n".join("#" + line if line else "" for name in bounds if name not in SAFE for line in _table(name, bounds[name]))
-    return f"{_HEAD}{safe}\n{_REST}{rest}\n"
+    return f"{head}{safe}\n{_REST}{rest}\n"
 
 
 def _table(name: str, bound: Bound) -> Iterator[str]:

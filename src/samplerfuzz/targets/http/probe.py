@@ -47,6 +47,7 @@ NEUTRAL: Mapping[str, Mapping[str, Any]] = {
     CHAT: {"temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0},
 }
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+_OWNERS = {"llamacpp": "llama.cpp", "vllm": "vllm", "sglang": "sglang"}
 _SWITCHES = ("backend_sampling",)
 _BEYOND = {"top_k": 1, "min_p": 0.5, "repetition_penalty": 1.0, "seed": 1, "logit_bias": {}}  # of OpenAI's, what many servers take too
 
@@ -59,6 +60,7 @@ class Capabilities:
       endpoints: path -> status of an ordinary request.
       parameters: endpoint that completes -> the parameters that it does not refuse.
       model: the name to send as `model`, where there is one.
+      owner: who the server says that this model is owned by, which engines fill with their name.
       meaning: endpoint -> what its log-probabilities are: "raw", "after the temperature", "after the filters", "none" or "unclear".
       survivors: whether `post_sampling_probs` tells what the filters leave.
       switches: fields that choose another implementation of the chain, where an answer says that they are on.
@@ -68,10 +70,16 @@ class Capabilities:
     endpoints: dict[str, int]
     parameters: dict[str, tuple[str, ...]]
     model: str | None
+    owner: str | None = None
     meaning: dict[str, str] = field(default_factory=dict)
     survivors: bool = False
     settings: tuple[str, ...] = ()
     switches: tuple[str, ...] = ()
+
+    @property
+    def engine(self) -> str | None:
+        """The dialect of the engine behind, where the server says what it is."""
+        return "llama.cpp" if self.settings else _OWNERS.get(self.owner or "")
 
     def body(self, endpoint: str, fields: Mapping[str, Any] = NOTHING, *, prompt: Any = PROMPT) -> dict[str, Any]:
         """Return the fields of a request that completes `prompt`, every parameter that is taken neutral but those given."""
@@ -115,7 +123,7 @@ def probe(client: Client) -> Capabilities:
     first = client.send(Request(path="/v1/models"))
     if first.kind != "answered":
         raise UsageError(f"{client.url} does not answer ({first.text}); start the server, or name the URL it listens on")
-    model = _model(first)
+    model, owner = _model(first, "id"), _model(first, "owned_by")
     endpoints = {"/v1/models": first.status}
     for path in ("/health", "/props"):
         endpoints[path] = client.send(Request(path=path)).status
@@ -147,15 +155,22 @@ def probe(client: Client) -> Capabilities:
         switches = tuple(name for name in _SWITCHES if _is_on(client, name, plain))
         survivors = _tells_survivors(client, {**_asked(COMPLETION, model, PROMPT), **taken})
     return Capabilities(
-        endpoints=endpoints, parameters=parameters, model=model, meaning=meaning, survivors=survivors, settings=settings, switches=switches
+        endpoints=endpoints,
+        parameters=parameters,
+        model=model,
+        owner=owner,
+        meaning=meaning,
+        survivors=survivors,
+        settings=settings,
+        switches=switches,
     )
 
 
-def _model(reply: Reply) -> str | None:
+def _model(reply: Reply, name: str) -> str | None:
     data = reply.data if reply.accepted else None
     models = data.get("data") if isinstance(data, dict) else None
-    if isinstance(models, list) and models and isinstance(models[0], dict) and isinstance(models[0].get("id"), str):
-        return str(models[0]["id"])
+    if isinstance(models, list) and models and isinstance(models[0], dict) and isinstance(models[0].get(name), str):
+        return str(models[0][name])
     return None
 
 
