@@ -55,7 +55,7 @@ def step_statistics(logits: jax.Array, kept: jax.Array, token: jax.Array, temper
     heat = jnp.broadcast_to(jnp.asarray(temperature, jnp.float32), z.shape[:1])
     emitted = jnp.maximum(token, 0)[:, None]
     own = jnp.take_along_axis(z, emitted, axis=-1)[:, 0]
-    number, every, bad, better = tiles.swept(_counted, ((z, -jnp.inf), (kept, False)), (own, heat))
+    number, every, bad, better = tiles.swept(_counted, (z, kept), (own, heat))
     nan = lax.cond(jnp.any(bad > 0), lambda: tiles.count(jnp.isnan(z)), lambda: bad)
     infinite = bad - nan
     refused = (nan > 0) | (infinite > 0) | (number == 0) | jnp.isnan(heat)
@@ -113,9 +113,9 @@ def _of_the_set(z: jax.Array, inside: jax.Array, at: jax.Array, heat: jax.Array)
     low, high = jnp.min(jnp.where(inside, z, jnp.inf), axis=-1), jnp.max(jnp.where(inside, z, -jnp.inf), axis=-1)
     root, s = _weighted(z, inside, heat, low, high)
     scaled = jnp.where(inside, _scaled(z, low[:, None], high[:, None]), 0.0)
-    law, shape = ((root, 0.0), (s, 0.0)), ((scaled, 0.0), (inside, False))
-    total, weighted = tiles.swept(lambda root, s: [root**4, root**4 * s], law, ())
-    middle, number = tiles.swept(lambda scaled, inside: [scaled, inside.astype(jnp.float32)], shape, ())
+    law, shape = (root, s), (scaled, inside)
+    total, weighted = tiles.swept(lambda root, s: [root**4, root**4 * s], law)
+    middle, number = tiles.swept(lambda scaled, inside: [scaled, inside.astype(jnp.float32)], shape)
     mean, log_total = weighted / total, jnp.log(total)
     mine, its_s = (jnp.take_along_axis(x, jnp.maximum(at, 0)[:, None], axis=-1)[:, 0] for x in (z, s))
     own, least = _unfloored(jnp.where(at < 0, -jnp.inf, mine), its_s, number, heat, low, high)

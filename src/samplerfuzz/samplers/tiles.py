@@ -16,7 +16,7 @@ from jax import lax
 TILE = 32
 LANES = 8
 BLOCK = TILE * LANES
-_WIDE = 16
+_HEIGHT = 8  # a loop of so few turns is written out, and the one along the row works on many numbers at a time
 
 
 def tiled(x: jax.Array, size: int, fill: int | float) -> jax.Array:
@@ -50,14 +50,12 @@ def count(mask: jax.Array) -> jax.Array:
     return total(mask.astype(jnp.int32))
 
 
-def swept(
-    terms: Callable[..., list[jax.Array]], columns: Sequence[tuple[jax.Array, float]], numbers: Sequence[jax.Array]
-) -> list[jax.Array]:
+def swept(terms: Callable[..., list[jax.Array]], columns: Sequence[jax.Array], numbers: Sequence[jax.Array] = ()) -> list[jax.Array]:
     """Return the sums along the row of several terms of several columns, in one read of them all. Float32 sums are right to about 1e-6.
 
     Args:
       terms: takes a part of each column of one row and the numbers of that row; returns the terms of that part, each of its shape.
-      columns: each [B, V], with what it is filled up with: terms of these have to be 0.
+      columns: each [B, V].
       numbers: each [B].
 
     Returns:
@@ -66,30 +64,29 @@ def swept(
     Example:
       >>> import jax.numpy as jnp
       >>> x = jnp.arange(1000.0)[None]
-      >>> swept(lambda x, y: [x * y, (x > 989).astype(jnp.int32)], [(x, 0.0)], [jnp.array([2.0])])
+      >>> swept(lambda x, y: [x * y, (x > 989).astype(jnp.int32)], [x], [jnp.array([2.0])])
       [Array([999000.], dtype=float32), Array([10], dtype=int32)]
     """
-    fills = [fill for _, fill in columns]
-
-    def of_one(columns: list[jax.Array], numbers: list[jax.Array]) -> list[jax.Array]:
-        parts = terms(*(_blocks(x, fill) for x, fill in zip(columns, fills, strict=True)), *numbers)
-        while parts[0].size > _WIDE:
-            parts = [_blocks(part, 0) for part in lax.optimization_barrier([part.reshape(-1) for part in _added(parts, 1)])]
-        return _added([part.reshape(-1) for part in parts], 0)
-
-    return jax.vmap(of_one)([x for x, _ in columns], list(numbers))
+    return jax.vmap(lambda columns, numbers: _swept(lambda *parts: terms(*parts, *numbers), columns))(list(columns), list(numbers))
 
 
-def _blocks(x: jax.Array, fill: float) -> jax.Array:
-    """Return x [V] as [n, height, lanes]: in each block every sixteenth number stands below another."""
-    height = min(TILE, -(-x.size // _WIDE))
-    return tiled(x, height * _WIDE, fill).reshape(-1, height, _WIDE)
+def _swept(terms: Callable[..., list[jax.Array]], columns: Sequence[jax.Array]) -> list[jax.Array]:
+    """Return the sums for columns [V]: those of eight parts that lie one above the other first, each of them along the row."""
+    length = columns[0].size // _HEIGHT
+    if length < _HEIGHT:
+        return _added(terms(*columns))
+    above = _added(terms(*(x[: _HEIGHT * length].reshape(_HEIGHT, length) for x in columns)))
+    sums = _swept(lambda *parts: list(parts), lax.optimization_barrier(above))
+    if columns[0].size % _HEIGHT == 0:
+        return sums
+    rest = _added(terms(*(x[_HEIGHT * length :] for x in columns)))
+    return [total + more for total, more in zip(sums, rest, strict=True)]
 
 
-def _added(parts: list[jax.Array], axis: int) -> list[jax.Array]:
-    """Return the sums of all parts along an axis by one reduction, which XLA makes one loop of."""
+def _added(parts: list[jax.Array]) -> list[jax.Array]:
+    """Return the sums of all parts along the first axis by one reduction, which XLA makes one loop of."""
     none = [jnp.zeros((), part.dtype) for part in parts]
-    return list(lax.reduce(parts, none, lambda a, b: [x + y for x, y in zip(a, b, strict=True)], (axis,)))
+    return list(lax.reduce(parts, none, lambda a, b: [x + y for x, y in zip(a, b, strict=True)], (0,)))
 
 
 def largest(x: jax.Array) -> jax.Array:
