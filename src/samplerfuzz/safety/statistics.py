@@ -21,14 +21,12 @@ from samplerfuzz.safety.step import FACTORS, FIELDS, FLOOR, TILTS
 from samplerfuzz.samplers import Chain, State, tiles
 from samplerfuzz.samplers.greedy import arg_max_only
 from samplerfuzz.samplers.mass import half_difference
-from samplerfuzz.samplers.shortlist import marked, taken
 from samplerfuzz.samplers.stage import Filter
 from samplerfuzz.samplers.temperature import Temperature, finite_ratio
 
 _LEAST_NORMAL = np.float32(2.0**-126)
 _MOMENTS = 8
 _FAR = [tilt for tilt in TILTS if abs(tilt) >= 0.1]  # for the others the series of the moments ends soon enough
-_ROOM, _PAYS = 256, 16
 
 
 @jax.jit
@@ -63,10 +61,7 @@ def step_statistics(logits: jax.Array, kept: jax.Array, token: jax.Array, temper
     clean = jnp.where(refused[:, None], 0.0, z)
     inside = jnp.where(refused[:, None], jnp.arange(z.shape[-1]) == 0, kept & (z != -jnp.inf))
     at = jnp.where(jnp.take_along_axis(inside, emitted, axis=-1)[:, 0], token, -1)
-    if z.shape[-1] > _PAYS * _ROOM:
-        told = lax.cond(jnp.all(number <= _ROOM), _few, _of_the_set, clean, inside, at, heat)
-    else:
-        told = _of_the_set(clean, inside, at, heat)
+    told = _of_the_set(clean, inside, at, heat)
     whole = jnp.all((number == every) | refused)
     told["mass_removed"] = lax.cond(whole, lambda: jnp.zeros_like(heat), lambda: _mass_removed(clean, inside, heat))
     told["rank"] = jnp.where(own == -jnp.inf, every, better)
@@ -133,15 +128,6 @@ def _of_the_set(z: jax.Array, inside: jax.Array, at: jax.Array, heat: jax.Array)
         **_tilted(moments, lifted),
         **_shape([part / number for part in tiles.swept(_powers, shape, (middle / number,))], low == high),
     }
-
-
-def _few(z: jax.Array, inside: jax.Array, token: jax.Array, heat: jax.Array) -> dict[str, jax.Array]:
-    """Return the same from the set written one token behind the other: what filters leave is a small part of the row."""
-    places, number = marked(inside, _ROOM)
-    before = tiles.count(inside & (jnp.arange(z.shape[-1], dtype=jnp.int32)[None] < token[:, None]))
-    there = jnp.arange(_ROOM, dtype=jnp.int32)[None] < number[:, None]
-    few = jnp.where(there, taken(z, jnp.minimum(places, z.shape[-1] - 1)), 0.0)
-    return _of_the_set(few, there, jnp.where(token < 0, token, before), heat)
 
 
 def _central_moments(root: jax.Array, s: jax.Array, mean: jax.Array) -> list[jax.Array]:
