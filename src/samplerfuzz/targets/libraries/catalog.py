@@ -32,7 +32,7 @@ _ENGINE = (
 )  # fmt: skip
 _OF_ENGINE = (
     "--no-deps", "xgrammar==0.2.8", "apache-tvm-ffi==0.1.15.post2", "compressed-tensors==0.17.0", "outlines_core==0.2.14",
-    "lm-format-enforcer==0.11.3", "oss-harmony==0.0.11", "model-hosting-container-standards==0.1.16",
+    "lm-format-enforcer==0.11.3", "interegular==0.3.3", "oss-harmony==0.0.11", "model-hosting-container-standards==0.1.16",
 )  # fmt: skip
 _ALONE = ("--no-deps", "xgrammar==0.2.8", "apache-tvm-ffi==0.1.15.post2", "openai-harmony==0.0.8")
 _JAX = ("jax==0.10.2",)
