@@ -28,5 +28,5 @@ def smollm2() -> Path:
     return Path(models.resolve("smollm2-135m"))
 
 
-# the first is imported by the workers of its test, in which torch is, the second run by the interpreter of vllm
-collect_ignore = ["clean_torch.py", "vllm_loop.py"]
+# the first is imported by the workers of its test, in which torch is, the others run by the interpreter of vllm
+collect_ignore = ["clean_torch.py", "vllm_loop.py", "vllm_engine.py"]

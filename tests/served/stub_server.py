@@ -138,6 +138,9 @@ class Handler(BaseHTTPRequestHandler):
         token = int(np.random.default_rng(seed).choice(len(p), p=p))
         count = body.get("n_probs", body.get("top_logprobs", body.get("logprobs", 0)))
         after = body.get("post_sampling_probs")
+        if fault == "compiles what lists" and count and not self.server.compiled.is_set():
+            threading.Timer(1.5, self.server.compiled.set).start()
+            self.server.compiled.wait()
         top = listing(p, "prob", count) if after else listing(ROW, "logprob", count)
         position = {"id": token, "token": f"t{token}", "top_probs" if after else "top_logprobs": top}
         if self.path == "/completion":
@@ -165,6 +168,10 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
     fault = ""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.compiled = threading.Event()
 
     def die(self):
         self.socket.close()

@@ -13,6 +13,8 @@ from stub_server import serving
 
 from samplerfuzz.cli.main import group
 from samplerfuzz.safety.policy_file import load_policy
+from samplerfuzz.targets.http.client import Client
+from samplerfuzz.targets.http.probe import probe
 
 FAULTS = {
     "fails at a word": "server_does_not_fail",
@@ -54,6 +56,13 @@ def test_a_correct_server_is_not_accused(tmp_path):
     tested = report["targets"][0]["checks"]
     assert {name for name in FAULTS.values() if name != "process_survives"} <= tested.keys()
     assert all(tested[name] for name in FAULTS.values() if name != "process_survives")
+
+
+def test_a_server_that_compiles_what_it_lists_the_first_time_is_asked_again():
+    with serving("compiles what lists") as url:
+        client = Client(url, seconds=0.5)
+        assert probe(client).meaning == {"/completion": "raw", "/v1/completions": "raw"}
+        client.close()
 
 
 @pytest.mark.parametrize("fault", FAULTS)

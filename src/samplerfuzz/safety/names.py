@@ -30,20 +30,22 @@ _SHORTEST = 3  # one letter is a name inside a library, not in a request
 # fields of the requests of OpenAI, vLLM, SGLang and llama.cpp that are no sampling parameters
 OTHER_FIELDS = frozenset(
     "add_generation_prompt add_special_tokens audio backend background bad_words best_of cache_prompt cache_salt chat_template "
-    "chat_template_kwargs continue_final_message conversation custom_params detokenize documents ebnf echo function_call "
-    "functions grammar grammar_lazy grammar_triggers guided_choice guided_decoding_backend guided_grammar guided_json "
-    "guided_regex guided_whitespace_pattern id_slot ignore_eos image_data include include_reasoning include_stop_str_in_output "
-    "input input_extra input_prefix input_suffix instructions json_schema kv_transfer_params length_penalty logits_processors "
-    "logprobs lora lora_path max_completion_tokens max_output_tokens max_tokens max_tool_calls messages metadata min_tokens "
-    "mm_processor_kwargs modalities model moderation n n_cmpl n_discard n_indent n_keep n_predict n_probs no_stop_trim nonce "
-    "parallel_tool_calls parse_tool_calls post_sampling_probs prediction preserved_tokens previous_response_id priority prompt "
-    "prompt_cache_key prompt_cache_retention prompt_logprobs reasoning reasoning_effort reasoning_format reasoning_in_content "
-    "regex request_id response_fields response_format return_hidden_states return_logprob return_progress return_token_ids "
-    "return_tokens return_tokens_as_token_ids rid safety_identifier samplers seed separate_reasoning service_tier session_id "
-    "skip_special_tokens spaces_between_special_tokens speculative.n_max speculative.n_min speculative.p_min stop stop_token_ids "
-    "store stream stream_options stream_reasoning structured_outputs suffix t_max_predict_ms t_max_prompt_ms text "
+    "chat_template_kwargs continue_final_message conversation custom_params detokenize documents ebnf ec_transfer_params echo "
+    "enable_response_messages function_call functions grammar grammar_lazy grammar_triggers guided_choice guided_decoding_backend "
+    "guided_grammar guided_json guided_regex guided_whitespace_pattern id_slot ignore_eos image_data include include_reasoning "
+    "include_stop_str_in_output input input_extra input_prefix input_suffix instructions json_schema kv_transfer_params "
+    "length_penalty logits_processors logprob_token_ids logprobs lora lora_path max_completion_tokens max_output_tokens max_tokens "
+    "max_tool_calls media_io_kwargs messages metadata min_tokens mm_payload mm_processor_kwargs modalities model moderation n "
+    "n_cmpl n_discard n_indent n_keep n_predict n_probs no_stop_trim nonce parallel_tool_calls parse_tool_calls "
+    "post_sampling_probs prediction preserved_tokens previous_input_messages previous_response_id priority prompt prompt_cache_key "
+    "prompt_cache_retention prompt_embeds prompt_logprobs reasoning reasoning_effort reasoning_format reasoning_in_content regex "
+    "repetition_detection request_id response_fields response_format return_hidden_states return_logprob return_mm_kwargs "
+    "return_progress return_prompt_text return_token_ids return_token_offsets return_tokens return_tokens_as_token_ids rid "
+    "routed_experts_prompt_start safety_identifier samplers seed separate_reasoning service_tier session_id skip_special_tokens "
+    "spaces_between_special_tokens speculative.n_max speculative.n_min speculative.p_min stop stop_token_ids store stream "
+    "stream_interval stream_options stream_reasoning structured_outputs suffix t_max_predict_ms t_max_prompt_ms text "
     "thinking_forced_open thinking_token_budget timings_per_token tool_choice tools top_logprobs top_logprobs_num "
-    "truncate_prompt_tokens truncation use_beam_search user verbosity vllm_xargs web_search_options".split()
+    "truncate_prompt_tokens truncation truncation_side use_beam_search user verbosity vllm_xargs watermarking web_search_options".split()
 )
 
 

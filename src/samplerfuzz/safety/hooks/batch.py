@@ -5,7 +5,7 @@ A request is watched from the logits of a step to the token that they gave, whic
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -73,12 +73,13 @@ class BatchMonitor:
             elif second is not None:
                 self._end(second)
 
-    def step(self, logits: np.ndarray) -> None:
-        """Take the tokens that have become known and note the logits [B, V] of the step that begins."""
+    def step(self, logits: np.ndarray, rows: Mapping[int, int] | None = None) -> None:
+        """Take the tokens that have become known and note the logits [B, V] of the step that begins; `rows`: index -> row, where they are not the same."""
         for index, request in self.requests.items():
             self._take(request)
-            if index < len(logits):
-                request.pending[len(request.output)] = np.array(logits[index], np.float32)
+            row = index if rows is None else rows.get(index, len(logits))
+            if row < len(logits):
+                request.pending[len(request.output)] = np.array(logits[row], np.float32)
             while len(request.pending) > MOST_PENDING:
                 del request.pending[min(request.pending)]
                 self.lost += 1

@@ -27,10 +27,11 @@ _RANDOM: Mapping[str, tuple[int, ...]] = {"llama.cpp": (-1, 2**32 - 1), "vllm": 
 # nothing among it changes which token is drawn, or which is told
 _HARMLESS = frozenset(
     "add_generation_prompt add_special_tokens cache_prompt cache_salt chat_template chat_template_kwargs continue_final_message "
-    "conversation id_slot image_data input_prefix input_suffix logprobs max_completion_tokens max_tokens messages metadata model "
-    "n_discard n_keep n_predict n_probs post_sampling_probs priority prompt prompt_cache_key prompt_cache_retention request_id "
-    "return_progress return_token_ids return_tokens rid safety_identifier service_tier session_id skip_special_tokens store stream "
-    "stream_options suffix temperature timings_per_token top_logprobs top_logprobs_num truncate_prompt_tokens user".split()
+    "conversation id_slot image_data input_prefix input_suffix length_penalty logprobs max_completion_tokens max_tokens messages "
+    "metadata model n_discard n_keep n_predict n_probs post_sampling_probs priority prompt prompt_cache_key prompt_cache_retention "
+    "request_id return_progress return_token_ids return_tokens rid safety_identifier service_tier session_id skip_special_tokens "
+    "spaces_between_special_tokens store stream stream_interval stream_options suffix temperature timings_per_token top_logprobs "
+    "top_logprobs_num truncate_prompt_tokens truncation_side user".split()
 )
 # these leave the law alone where they are not given, or so
 _ONLY_AS: Mapping[str, tuple[Any, ...]] = {
@@ -44,6 +45,13 @@ _ONLY_AS: Mapping[str, tuple[Any, ...]] = {
     "samplers": (None,),
     "ignore_eos": (None, False),
     "min_tokens": (None, 0),
+    "stop_token_ids": (None, []),
+    "bad_words": (None, []),
+    "tool_choice": (None, "none"),
+    "use_beam_search": (None, False),
+    "watermarking": (None, False),
+    "include_stop_str_in_output": (None, False),
+    "return_tokens_as_token_ids": (None, False),
 }
 _REASONS = {"stop": "stop", "echo": "echo", "n": "several", "n_cmpl": "several", "best_of": "several"}
 

