@@ -18,6 +18,9 @@ import samplerfuzz as sf
 
 LACKS = {}
 
+# run step by step, a sampler is many small programs: where JAX keeps what it compiles, the next process has them too
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
 ABSENT = importlib.util.find_spec("tensorflow") is None
 if ABSENT:
     sys.modules["tensorflow"] = types.ModuleType("tensorflow")
