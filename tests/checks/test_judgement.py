@@ -52,3 +52,16 @@ def test_probabilities_that_are_all_zero_are_told_at_any_temperature():
     judgement = Judgement(spec, case, Outcome(kind="value", value=np.zeros((1, 2), np.float32), form="probs"))
     check = load_all()["support_is_never_empty"]
     assert list(check.judge(check, judgement))
+
+
+@pytest.mark.parametrize(
+    ("temperature", "is_told"), [(1e38, False), (6e-39, False), (np.inf, False), (1e30, True), (2e-38, True), (1.0, True)]
+)
+def test_a_token_drawn_where_single_precision_cannot_divide_is_any(temperature, is_told):
+    from dataclasses import replace
+
+    spec = replace(builtin_target("temperature").spec, returns="tokens")
+    case = Case(logits=np.array([[-np.inf, 0.0]], np.float32), parameters={"temperature": np.array([temperature])})
+    judgement = Judgement(spec, case, Outcome(kind="value", form="tokens", value=np.array([0])))
+    check = load_all()["masked_token_is_never_emitted"]
+    assert bool(list(check.judge(check, judgement))) is is_told

@@ -79,6 +79,21 @@ def bf16_softmax_all_the_way(logits, temperature):
         return e / e.sum(-1, keepdims=True, dtype=np.float32).astype(BF)
 
 
+@sf.target(order=["temperature"], returns="tokens", dtype="bfloat16", draws_in="float32", zero_temperature="reject")
+def bf16_drawn_in_float32(logits, temperature, seed):
+    """Probabilities in bfloat16, drawn from by sums in float32. T<=0 refused."""
+    require_logits(logits)
+    require(1e-4 <= temperature <= 1e4, "temperature")
+    z = logits.astype(BF)
+    with np.errstate(all="ignore"):
+        gap = z - z.max(-1, keepdims=True)
+        e = np.exp(np.where(gap == 0, BF(0), gap / BF(temperature)).astype(BF).astype(np.float32))
+    p = (e / e.sum(-1, keepdims=True)).astype(BF).astype(np.float32)
+    cdf = np.cumsum(p, -1, dtype=np.float32)
+    u = np.random.default_rng(seed).random(len(z)) * cdf[:, -1]
+    return (cdf > u[:, None]).argmax(-1)
+
+
 @sf.target(order=["temperature", "top_p"], returns="logits", zero_temperature="reject")
 def jax_eager(logits, temperature, top_p):
     """jnp, float32, descending sort, exclusive cumulative mass. T<=0 refused."""

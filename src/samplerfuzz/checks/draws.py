@@ -37,7 +37,8 @@ def draw_frequencies_match(self: Check, target: Target, case: Case) -> Iterator[
         if draws >= _ENOUGH and evidence < _PROMISING:
             return
         # rows that share their parameters may share the coin of the call
-        rows = 1 if target.spec.tosses and not target.spec.per_row else min(max(draws, _BATCH), _LARGEST)
+        # and one number of rows is one shape to compile, until the evidence asks for many more
+        rows = 1 if target.spec.tosses and not target.spec.per_row else _BATCH if draws < _ENOUGH else min(draws, _LARGEST)
         seeds = rng.integers(0, 2**31, rows)
         batch = template.take(np.zeros(rows, np.int64))
         if "seed" in target.spec.inputs:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from samplerfuzz.checks.judgement import Judgement
-from samplerfuzz.oracle import Belief
+from samplerfuzz.oracle import Belief, precision
 
 _LISTED = 64
 
@@ -30,10 +30,15 @@ def expected_interval(belief: Belief, row: int) -> dict[str, Any]:
     return {**expected_sets(belief, row), "low": low[row].tolist(), "high": high[row].tolist()}
 
 
-def interval(belief: Belief) -> tuple[np.ndarray, np.ndarray]:
-    """Return honest bounds [R, V] of the probability of each token in a draw, rounding of the draw included."""
+def interval(belief: Belief, draws_in: str = "") -> tuple[np.ndarray, np.ndarray]:
+    """Return honest bounds [R, V] of the probability of each token in a draw, rounding of the draw included: in `draws_in`, or in the belief's arithmetic.
+
+    Where the two differ a probability may be kept in the belief's arithmetic, and is summed and drawn in the other.
+    """
     bottom, ceiling = belief.probabilities()
-    band = belief.arithmetic.mass_band(belief.z.shape[-1])
+    band: float | np.ndarray = belief.arithmetic.mass_band(belief.z.shape[-1])
+    if draws_in:
+        band = precision(draws_in).mass_band(belief.z.shape[-1]) + 4 * belief.arithmetic.unit * ceiling
     low = np.where(belief.must, np.maximum(bottom - band, 0), 0.0)
     free = belief.greedy[:, None] & (belief.possible.sum(-1, keepdims=True) > 1)
     return np.where(free, 0.0, low), np.where(belief.possible, np.minimum(np.where(free, 1.0, ceiling + band), 1.0), 0.0)

@@ -33,7 +33,7 @@ class Law:
 def is_telling(spec: TargetSpec, row: Case) -> bool:
     """Whether draws of a row can say much: several tokens are likely, and ties or roundings leave little open."""
     laws = laws_of_legal_row(spec, row)
-    return laws is not None and all(law.low.max() < 0.95 and law.high.sum() < 1.1 for law in laws)
+    return laws is not None and all(law.low.max() < 0.95 and law.high.sum() < 1.2 for law in laws)
 
 
 def laws_of_legal_row(spec: TargetSpec, row: Case) -> list[Law] | None:
@@ -47,11 +47,12 @@ def laws_of_row(judged: Judgement) -> list[Law] | None:
     if not judged.clean[0]:
         return None
     row = judged.case
+    draws_in = judged.spec.draws_in if judged.spec.draws_in != judged.spec.dtype else ""
     laws = []
     for mixture in judged.laws_of(0):
         if not all(belief.possible.any() for _, belief in mixture):
             return None
-        bounds = [(chance, *interval(belief)) for chance, belief in mixture]
+        bounds = [(chance, *interval(belief, draws_in)) for chance, belief in mixture]
         laws.append(
             Law(
                 low=sum((chance * low[0] for chance, low, _ in bounds), np.zeros(row.vocabulary)),

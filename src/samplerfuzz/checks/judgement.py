@@ -26,6 +26,8 @@ from samplerfuzz.oracle import (
 )
 from samplerfuzz.targets.target import Outcome, TargetSpec
 
+_SMALLEST = 1.2e-38  # a little above the smallest normal number of single precision
+
 
 class Judgement:
     """What the oracle makes of one call.
@@ -130,15 +132,22 @@ class Judgement:
     @cached_property
     def poison_allowed(self) -> np.ndarray:
         """[B] bool: NaN out is fair."""
-        allowed = ~self.clean
+        allowed = ~self.clean | self._undivided
         t = self._numbers().get("temperature")
         if t is not None:
-            allowed |= ~np.isfinite(t) | (np.abs(t) < 1.2e-38) & (t != 0)
             if self.spec.negative_temperature == "reject":
                 allowed |= t < 0
             if self.spec.zero_temperature == "reject":
                 allowed |= t == 0
         return allowed
+
+    @cached_property
+    def _undivided(self) -> np.ndarray:
+        """[B] bool: single precision divides by no such temperature: it or its reciprocal is infinite, or so small that it may be taken for zero."""
+        t = self._numbers().get("temperature")
+        if t is None:
+            return np.zeros(self.case.rows, bool)
+        return ~np.isfinite(t) | (t != 0) & ((np.abs(t) < _SMALLEST) | (np.abs(t) > 1 / _SMALLEST))
 
     @cached_property
     def distributions(self) -> np.ndarray:
@@ -156,7 +165,9 @@ class Judgement:
         if self.outcome.kind != "value":
             return np.zeros(self.case.rows, bool)
         if self.outcome.form == "tokens":
-            return self.clean & (self.outcome.value >= 0) & (self.outcome.value < self.case.vocabulary)
+            # where NaN out is fair, a token drawn from it is any
+            inside = (self.outcome.value >= 0) & (self.outcome.value < self.case.vocabulary)
+            return self.clean & ~self._undivided & inside
         return self.clean & ~self.poisoned
 
     @cached_property

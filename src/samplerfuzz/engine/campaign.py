@@ -34,7 +34,8 @@ from samplerfuzz.engine.pace import LARGE, Pace
 from samplerfuzz.engine.tally import Tally
 from samplerfuzz.targets.target import Outcome, Target
 
-SIZES = (1, 2, 3, 4, 5, 6, 8, 8, 16, 16, 31, 32, 32, 33, 64)
+# kernels cut rows into blocks of 32, 64 or 128: one beyond is where the last block is wrong
+SIZES = (1, 2, 3, 4, 5, 6, 8, 8, 16, 16, 31, 32, 32, 33, 64, 65, 129)
 
 _DRAWN_SIZES = (2, 3, 4, 5, 8, 8, 12, 16)
 # many unlikely tokens that together are as likely as the best one: noise of few bits shows there and nowhere else
@@ -99,8 +100,10 @@ class Campaign:
         corpus: Iterable[Case] = (),
     ) -> None:
         last = past.checkpoint if past else None
-        self.target = Counted(target, last.calls if last else 0)
         self.spec = target.spec
+        # one configuration a call: more rows of it tell little
+        self._pace = Pace(sizes=limits.sizes, large=limits.large, most_rows=limits.batch if self.spec.per_row else min(256, limits.batch))
+        self.target = Counted(target, last.calls if last else 0, self._pace)
         self.judges = [c for c in checks if c.judge is not None]
         self.probes = [c for c in checks if c.probe is not None]
         self.skipped, self.seed, self.limits, self.listener = skipped, seed, limits, listener
@@ -119,8 +122,6 @@ class Campaign:
         self._begun = time.monotonic() - (last.seconds if last else 0.0)
         self._last_progress = self._last_checkpoint = 0.0
         self._last_new = max((f.seconds for f in self.findings.values()), default=0.0)
-        # one configuration a call: more rows of it tell little
-        self._pace = Pace(sizes=limits.sizes, large=limits.large, most_rows=limits.batch if self.spec.per_row else min(256, limits.batch))
         resumed = past.times_resumed + 1 if past else 0
         self._stream = ("campaign", self.spec.locator, *([resumed] if resumed or shard else []), *([shard] if shard else []))
         self._novelty = Novelty(self.spec.parameters, past.cells if past else ())
@@ -240,7 +241,7 @@ class Campaign:
             case = self.generator.case(
                 rng,
                 rows=1,
-                size=_TAIL if tail else int(rng.choice(_DRAWN_SIZES)),
+                size=_TAIL if tail else self._pace.drawn_from(rng, _DRAWN_SIZES, self._elapsed()),
                 strategy="neutral" if rng.random() < (0.7 if tail else 0.2) else str(rng.choice(["ordinary", "beside threshold"])),
                 regime="long tail" if tail else str(rng.choice(["normal", "two-humped", "flat", "dyadic", "negative"])),
             ).take([0])

@@ -13,10 +13,13 @@ LARGE = (1000, 4096, 32000, 49152, 128256)
 _BRISK, _SLOW, _COMPILES = 0.05, 0.2, 0.05
 _SMALL_CALL, _LARGE_CALL = 2**17, 2**18
 _LARGE_AFTER = 6.0  # seconds: what is wrong with small rows shows on small rows
+_ON_NEW = 0.25  # of the time, where a new shape is dear
 
 
 class Pace:
     """Choose the shapes of calls.
+
+    Where a new shape costs a compilation, the shapes already seen are kept to as soon as new ones have had a quarter of the time.
 
     Args:
       sizes: vocabulary sizes thrown most of the time.
@@ -28,13 +31,16 @@ class Pace:
         self._sizes, self._large, self._most = tuple(sizes), tuple(large), most_rows
         self._rows = min(16, most_rows)
         self._seen: list[tuple[int, int]] = []
-        self._first: deque[float] = deque(maxlen=8)
-        self._again: deque[float] = deque(maxlen=8)
-        self._on_large = 0.0
+        self._drawn_from: list[int] = []
+        self._first: dict[tuple[int, int], float] = {}
+        self._again: dict[tuple[int, int], float] = {}
+        self._twice: deque[tuple[int, int]] = deque(maxlen=9)
+        self._warm: set[tuple[int, int]] = set()
+        self._on_large = self._on_new = 0.0
 
     def shape(self, rng: np.random.Generator, elapsed: float) -> tuple[int, int]:
         """Return rows and vocabulary size of the next call, `elapsed` seconds into the campaign."""
-        if self._compiles and self._seen and rng.random() < 0.9:
+        if self._seen and self._keeps_to_known(elapsed):
             return self._seen[int(rng.integers(len(self._seen)))]
         if self._large and elapsed > _LARGE_AFTER and self._on_large < 0.1 * elapsed and rng.random() < 0.05:
             size = int(rng.choice(self._large))
@@ -50,6 +56,16 @@ class Pace:
             return 3, self._seen[int(rng.integers(len(self._seen)))][1]
         return int(rng.integers(2, 6)), int(rng.choice(self._sizes))
 
+    def drawn_from(self, rng: np.random.Generator, sizes: Sequence[int], elapsed: float) -> int:
+        """Return the vocabulary size, one of `sizes`, of a row that is drawn from many times, in calls of several shapes."""
+        if self._drawn_from and self._keeps_to_known(elapsed):
+            return self._drawn_from[int(rng.integers(len(self._drawn_from)))]
+        # the first may stay the only one: not the smallest
+        size = int(rng.choice(sizes)) if self._drawn_from else sorted(sizes)[len(sizes) // 2]
+        if size not in self._drawn_from:
+            self._drawn_from.append(size)
+        return size
+
     def took(self, rows: int, size: int, seconds: float) -> None:
         """Learn from a call and its judgement that took `seconds`."""
         if size in self._large:
@@ -57,7 +73,6 @@ class Pace:
             return
         shape = (rows, size)
         known = shape in self._seen
-        (self._again if known else self._first).append(seconds)
         if not known:
             self._seen.append(shape)
         if rows >= self._rows and seconds < _BRISK:
@@ -65,10 +80,30 @@ class Pace:
         elif rows >= self._rows and seconds > _SLOW and known:
             self._rows = max(2, self._rows // 2)
 
+    def answered(self, rows: int, size: int, seconds: float) -> None:
+        """Learn from any call that was answered, after `seconds`: the first of its shape, or another."""
+        shape = (rows, size)
+        if shape not in self._warm:
+            self._warm.add(shape)
+            self._on_new += seconds
+            self._first.setdefault(shape, seconds)
+            return
+        if shape not in self._again:
+            self._twice.append(shape)
+        self._again[shape] = min(seconds, self._again.get(shape, seconds))
+
+    def forget(self) -> None:
+        """Take every shape for a new one: the process that knew them is gone."""
+        self._warm.clear()
+
+    def _keeps_to_known(self, elapsed: float) -> bool:
+        return self._on_new > _ON_NEW * elapsed and self._compiles
+
     @property
     def _compiles(self) -> bool:
-        """Whether a new shape costs a compilation: then the shapes already seen are kept to."""
-        if len(self._first) < 6 or not self._again:
+        """Whether a new shape costs a compilation: its first call takes far longer than the quickest of the others."""
+        if len(self._twice) < 3:
             return False
-        first = median(self._first)
-        return first > _COMPILES and first > 10 * median(self._again)
+        first = [self._first[shape] for shape in self._twice]
+        ratios = [self._first[shape] / max(self._again[shape], 1e-9) for shape in self._twice]
+        return median(first) > _COMPILES and median(ratios) > 10

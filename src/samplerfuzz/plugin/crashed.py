@@ -85,6 +85,7 @@ def _confirmed(spec: TargetSpec, case: Case) -> Finding | None:
         "zero_temperature": spec.zero_temperature,
         "dialect": spec.dialect or None,
         "dtype": spec.dtype,
+        "draws_in": spec.draws_in or None,
         "domain": dict(spec.domain),
     }
     if "<" in spec.locator:

@@ -21,7 +21,7 @@ from samplerfuzz.report.text import count, printable
 _LINE_SECONDS = 5.0
 _NUMBER_COLUMNS = 66
 MEANINGS = {
-    0: "nothing found",
+    0: "nothing at or above --fail-on",
     1: "findings at or above --fail-on",
     3: "nothing could be tested",
     INTERRUPTED: "interrupted",

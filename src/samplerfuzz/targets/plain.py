@@ -32,6 +32,7 @@ _CHOICES = {
     "zero_temperature": ("greedy", "reject"),
     "ties": ("any",),
     "dtype": ("float64", "float32", "float16", "bfloat16"),
+    "draws_in": ("float64", "float32", "float16", "bfloat16"),
 }
 
 
@@ -47,6 +48,7 @@ def target(
     dialect: str | None = None,
     ties: str = "any",
     dtype: str = "float32",
+    draws_in: str | None = None,
     domain: Mapping[str, tuple[float, float]] | None = None,
 ) -> Callable[[F], F]:
     """Declare what a sampler function, or a stateful class with `step`, promises; it is returned unchanged.
@@ -60,6 +62,7 @@ def target(
       dialect: the engine that it follows where released engines differ: in order, sentinels, domains, ties (`samplerfuzz ls dialects`).
       ties: "any": keep all ties or break them in a fixed way.
       dtype: arithmetic of the function: float64, float32, float16 or bfloat16.
+      draws_in: arithmetic of the draw itself (default: `dtype`, whose sums and noise are then fair, and in few bits leave frequencies open).
       domain: parameter -> (low, high) in which refusing is a finding, where it is narrower than usual.
 
     Raises:
@@ -69,6 +72,7 @@ def target(
     negative_temperature = negative_temperature or (engine.negative_temperature if engine else "reject")
     zero_temperature = zero_temperature or (engine.zero_temperature if engine else "greedy")
     given = {"negative_temperature": negative_temperature, "zero_temperature": zero_temperature, "ties": ties, "dtype": dtype}
+    given["draws_in"] = draws_in = draws_in or dtype
     for name, value in given.items():
         if value not in _CHOICES[name]:
             raise UsageError(f"{name}={value!r}: expected one of {', '.join(_CHOICES[name])}")
@@ -94,6 +98,7 @@ def target(
         "declared": {**settled, **_negative("invert" if negative_temperature == "invert" else "greedy")},
         "dialect": dialect or "",
         "dtype": dtype,
+        "draws_in": draws_in,
         "domain": _bounds(domain or {}),
     }
 

@@ -28,7 +28,7 @@ class TargetSpec:
       negative_temperature: "reject", "greedy" or "invert".
       zero_temperature: "greedy" or "reject".
       dialect: name of the engine that it follows, or "".
-      dtype: arithmetic it declares.
+      dtype: arithmetic it declares. draws_in: that of the draw itself, or "": the same.
       declared: "stage.convention" -> value, where it or its dialect settles what engines do differently.
       domain: parameter -> (low, high), where refusing is a finding.
       order_was_assumed: the order was taken from the signature.
@@ -48,6 +48,7 @@ class TargetSpec:
     zero_temperature: str = "greedy"
     dialect: str = ""
     dtype: str = "float32"
+    draws_in: str = ""
     declared: Mapping[str, str] = field(default_factory=dict)
     domain: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     order_was_assumed: bool = False

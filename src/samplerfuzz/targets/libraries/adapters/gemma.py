@@ -18,6 +18,9 @@ import samplerfuzz as sf
 
 LACKS = {}
 
+# run step by step, a sampler is many small programs: where JAX keeps what it compiles, the next process has them too
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
 ABSENT = importlib.util.find_spec("tensorflow") is None
 if ABSENT:
     sys.modules["tensorflow"] = types.ModuleType("tensorflow")
@@ -49,7 +52,7 @@ def random(logits, temperature, seed):
     return drawn(_sampling.RandomSampling(temperature=temperature), logits, seed, jnp.float32)
 
 
-@sf.target(order=["temperature"], returns="tokens", dialect="gemma", dtype="bfloat16")
+@sf.target(order=["temperature"], returns="tokens", dialect="gemma", dtype="bfloat16", draws_in="float32")
 def random_bfloat16(logits, temperature, seed):
     """RandomSampling of bfloat16 logits"""
     return drawn(_sampling.RandomSampling(temperature=temperature), logits, seed, jnp.bfloat16)
@@ -61,7 +64,7 @@ def top_k(logits, top_k, temperature, seed):
     return drawn(_sampling.TopkSampling(k=top_k, temperature=temperature), logits, seed, jnp.float32)
 
 
-@sf.target(order=["top_k", "temperature"], returns="tokens", dialect="gemma", dtype="bfloat16")
+@sf.target(order=["top_k", "temperature"], returns="tokens", dialect="gemma", dtype="bfloat16", draws_in="float32")
 def top_k_bfloat16(logits, top_k, temperature, seed):
     """TopkSampling of bfloat16 logits"""
     return drawn(_sampling.TopkSampling(k=top_k, temperature=temperature), logits, seed, jnp.bfloat16)
@@ -73,7 +76,7 @@ def top_p(logits, temperature, top_p, seed):
     return drawn(_sampling.TopPSampling(p=top_p, temperature=temperature), logits, seed, jnp.float32)
 
 
-@sf.target(order=["temperature", "top_p"], returns="tokens", dialect="gemma", dtype="bfloat16")
+@sf.target(order=["temperature", "top_p"], returns="tokens", dialect="gemma", dtype="bfloat16", draws_in="float32")
 def top_p_bfloat16(logits, temperature, top_p, seed):
     """TopPSampling of bfloat16 logits"""
     return drawn(_sampling.TopPSampling(p=top_p, temperature=temperature), logits, seed, jnp.bfloat16)

@@ -8,6 +8,9 @@ import samplerfuzz as sf
 
 LACKS = {}
 
+# run step by step, a sampler is many small programs: where JAX keeps what it compiles, the next process has them too
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
 
 def version():
     return f"jax {jax.__version__}"

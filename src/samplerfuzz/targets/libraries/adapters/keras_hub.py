@@ -11,6 +11,7 @@ import os
 import sys
 import types
 
+import jax
 import numpy as np
 
 import samplerfuzz as sf
@@ -31,6 +32,9 @@ for module_name, names in STOOD_IN_FOR.items():
     sys.modules[module_name] = types.ModuleType(module_name)
     sys.modules[module_name].__dict__.update(names)
     sys.modules[module_name].__path__ = [str(importlib.metadata.distribution("keras-hub").locate_file(module_name.replace(".", "/")))]
+
+# run step by step, a sampler is many small programs: where JAX keeps what it compiles, the next process has them too
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 keras = importlib.import_module("keras")
 greedy_sampler = importlib.import_module(f"{PACKAGE}.samplers.greedy_sampler")

@@ -109,7 +109,7 @@ def categorical(logits, temperature, seed):
     return np.array(utils.make_sampler(temp=temperature, top_p=0.0, min_p=0.0, top_k=0, xtc_probability=0.0)(log_probabilities(logits)))
 
 
-@sf.target(order=["temperature"], returns="tokens", dialect="mlx-lm", dtype="bfloat16")
+@sf.target(order=["temperature"], returns="tokens", dialect="mlx-lm", dtype="bfloat16", draws_in="float32")
 def categorical_bfloat16(logits, temperature, seed):
     """sample_utils.make_sampler with a temperature alone, in bfloat16 as models answer"""
     mx.random.seed(seed)
@@ -117,7 +117,7 @@ def categorical_bfloat16(logits, temperature, seed):
     return np.array(sampler(log_probabilities(logits, mx.bfloat16)))
 
 
-@sf.target(order=["temperature"], returns="tokens", dialect="mlx-lm", dtype="float16")
+@sf.target(order=["temperature"], returns="tokens", dialect="mlx-lm", dtype="float16", draws_in="float32")
 def categorical_float16(logits, temperature, seed):
     """sample_utils.make_sampler with a temperature alone, in float16 as models answer"""
     mx.random.seed(seed)

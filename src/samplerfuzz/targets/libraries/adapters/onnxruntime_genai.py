@@ -53,7 +53,8 @@ def graph(size):
 
 def configuration(size):
     decoder = {
-        "session_options": {"provider_options": []},
+        # a pool of threads for each model, whose threads spin for work, is slower than one
+        "session_options": {"provider_options": [], "intra_op_num_threads": 1, "inter_op_num_threads": 1},
         "filename": "model.onnx",
         "head_size": 1,
         "hidden_size": 1,

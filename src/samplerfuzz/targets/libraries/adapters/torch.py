@@ -30,13 +30,13 @@ def multinomial_float64(logits, seed):
     return drawn(logits, seed, torch.float64)
 
 
-@sf.target(order=[], returns="tokens", dtype="bfloat16")
+@sf.target(order=[], returns="tokens", dtype="bfloat16", draws_in="float32")
 def multinomial_bfloat16(logits, seed):
     """torch.multinomial of bfloat16 probabilities"""
     return drawn(logits, seed, torch.bfloat16)
 
 
-@sf.target(order=[], returns="tokens", dtype="float16")
+@sf.target(order=[], returns="tokens", dtype="float16", draws_in="float32")
 def multinomial_float16(logits, seed):
     """torch.multinomial of float16 probabilities"""
     return drawn(logits, seed, torch.float16)
@@ -78,7 +78,7 @@ def categorical_probs(logits, seed):
     return torch.distributions.Categorical(probs=torch.tensor(logits).softmax(-1)).sample().numpy()
 
 
-@sf.target(order=[], returns="tokens", dtype="bfloat16")
+@sf.target(order=[], returns="tokens", dtype="bfloat16", draws_in="float32")
 def categorical_bfloat16(logits, seed):
     """torch.distributions.Categorical of bfloat16 logits"""
     torch.manual_seed(seed)

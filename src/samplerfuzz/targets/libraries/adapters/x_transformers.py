@@ -95,7 +95,7 @@ def gumbel_sample(logits, temperature, seed):
     return autoregressive_wrapper.gumbel_sample(torch.tensor(logits), temperature=checked(temperature), eps=1e-6).numpy()
 
 
-@sf.target(order=["temperature"], returns="tokens", zero_temperature="reject", dtype="bfloat16")
+@sf.target(order=["temperature"], returns="tokens", zero_temperature="reject", dtype="bfloat16", draws_in="float32")
 def gumbel_sample_bfloat16(logits, temperature, seed):
     """autoregressive_wrapper.gumbel_sample on bfloat16 logits"""
     torch.manual_seed(seed)
