@@ -259,9 +259,9 @@ def test_ctrl_c_leaves_complete_reports():
 @pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="no limit on the size of a file here")
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_full_disk_ends_with_a_message_and_what_was_found(as_json):
-    no_file_beyond_6000_bytes = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))"
+    no_file_beyond_12000_bytes = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (12000, 12000))"
     options = ["--json"] if as_json else []
-    process = start(command("samplers.py:wrong", *options, cases=10**6), before=no_file_beyond_6000_bytes)
+    process = start(command("samplers.py:wrong", *options, cases=10**6), before=no_file_beyond_12000_bytes)
     out, err = process.communicate()
     assert process.returncode == 2, err
     assert "error: cannot write 'run/events.jsonl': File too large; make room and resume the run" in err
