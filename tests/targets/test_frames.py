@@ -110,3 +110,16 @@ def test_a_large_body_crosses_in_shared_memory_and_is_not_changed_by_the_next():
     for arrays, got in zip(sent, received, strict=True):
         assert {name: array.tolist() for name, array in arrays.items()} == {name: array.tolist() for name, array in got.items()}
         assert all(array.ctypes.data % 16 == 0 for array in got.values() if array.size)
+
+
+def test_a_body_goes_through_the_pipe_where_memory_cannot_be_had():
+    # as with a limit on the size of files: this one cannot grow
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    given = np.arange(LARGE, dtype=np.uint8)
+    frame = bytearray(encode_frame({"n": 1}, {"a": given}, Shared(descriptor)))
+    os.close(descriptor)
+    size, body = frame_sizes(frame)
+    assert body == LARGE
+    header, got = decode_frame(frame[PREFIX_SIZE:], size)
+    assert header == {"n": 1}
+    assert (got["a"] == given).all()

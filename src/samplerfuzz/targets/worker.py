@@ -14,6 +14,7 @@ first: what the code under test prints lands on standard error, which the parent
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import importlib.util
 import json
@@ -74,8 +75,9 @@ def encode_frame(header: Header, arrays: Arrays | None = None, shared: Shared | 
     told = {**header, "arrays": [[name, array.dtype.str, array.shape] for name, array in given.items()]}
     body: list[bytes] = []
     if shared is not None and sum(array.nbytes for array in given.values()) >= LARGE:
-        told["shared"] = shared.write(list(given.values()))
-    else:
+        with contextlib.suppress(OSError):  # no room, or a limit on the size of a file: then it is sent
+            told["shared"] = shared.write(list(given.values()))
+    if "shared" not in told:
         body = [part for array in given.values() for part in (array.tobytes(), bytes(-array.nbytes % _ALIGNMENT))]
     text = json.dumps(told).encode()
     text += b" " * (-len(text) % _ALIGNMENT)
