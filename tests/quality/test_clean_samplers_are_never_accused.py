@@ -9,7 +9,7 @@ import pytest
 from samplerfuzz.checks.finding import Finding
 from samplerfuzz.engine.campaign import Limits
 from samplerfuzz.engine.events import FindingFound, TargetFinished
-from samplerfuzz.engine.run import CLEAN, run, select_checks
+from samplerfuzz.engine.run import CLEAN, NOTHING_TESTED, run, select_checks
 from samplerfuzz.targets.isolated import load_target
 
 HERE = Path(__file__).parent
@@ -26,8 +26,8 @@ def samplers(file):
 SAMPLERS = [f"{file}:{name}" for file in FILES for name in samplers(file)]
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_clean_sampler_is_not_accused(name):
+def fuzzed(name, seconds):
+    """Return the exit status, the findings and how many pairs were judged."""
     findings: list[Finding] = []
     judged = []
 
@@ -38,18 +38,19 @@ def test_clean_sampler_is_not_accused(name):
             judged.append(event.outcomes.get("pass", 0))
 
     target = load_target(f"{HERE / name}")
-    status = run(
-        [target],
-        checks=select_checks([], []),
-        seed=11,
-        limits=Limits(seconds=1),
-        fail_on="low",
-        listener=listen,
-    )
+    status = run([target], checks=select_checks([], []), seed=11, limits=Limits(seconds=seconds), fail_on="low", listener=listen)
     target.close()
-    assert [(f.violation.check, f.violation.title) for f in findings] == []
+    return status, [(f.violation.check, f.violation.title) for f in findings], judged[0]
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_clean_sampler_is_not_accused(name):
+    status, findings, judged = fuzzed(name, 1)
+    if status == NOTHING_TESTED:  # a busy machine compiles, in a second, nothing that gives an answer
+        status, findings, judged = fuzzed(name, 30)
+    assert findings == []
     assert status == CLEAN
-    assert judged[0] > 0
+    assert judged > 0
 
 
 def test_the_campaign_of_fuzz_names_every_clean_sampler():
