@@ -73,3 +73,8 @@ def test_whole_vocabularies_come_late_and_take_little_of_the_time():
     assert {size for _, size in given if size in LARGE} == set(LARGE)
     assert not large[seconds < 6.0].any()
     assert np.diff(seconds, prepend=0.0)[large].sum() < 0.15 * seconds[-1]
+
+
+def test_where_every_shape_is_compiled_the_rows_grow_in_few_steps():
+    given = shapes(lambda rows, size, new: 1.0 if new else 0.001, calls=60_000)
+    assert np.mean([rows == 2048 for rows, _ in given[30_000:]]) > 0.5

@@ -34,8 +34,7 @@ from samplerfuzz.engine.pace import LARGE, Pace
 from samplerfuzz.engine.tally import Tally
 from samplerfuzz.targets.target import Outcome, Target
 
-# kernels cut rows into blocks of 32, 64 or 128: one beyond is where the last block is wrong
-SIZES = (1, 2, 3, 4, 5, 6, 8, 8, 16, 16, 31, 32, 32, 33, 64, 65, 129)
+SIZES = (1, 2, 3, 4, 5, 6, 8, 8, 16, 16, 31, 32, 32, 33, 64)
 
 _DRAWN_SIZES = (2, 3, 4, 5, 8, 8, 12, 16)
 # many unlikely tokens that together are as likely as the best one: noise of few bits shows there and nowhere else

@@ -8,18 +8,20 @@ from statistics import median
 
 import numpy as np
 
-# sizes of real vocabularies, and one beyond the blocks that kernels cut rows into
-LARGE = (1000, 4096, 32000, 49152, 128256)
+# one beyond the blocks of 64 and 128 that kernels cut rows into, and sizes of real vocabularies
+LARGE = (65, 129, 1000, 4096, 32000, 49152, 128256)
 _BRISK, _SLOW, _COMPILES = 0.05, 0.2, 0.05
 _SMALL_CALL, _LARGE_CALL = 2**17, 2**18
 _LARGE_AFTER = 6.0  # seconds: what is wrong with small rows shows on small rows
+_MANY = 0.7  # of the calls have as many rows as are answered quickly
 _ON_NEW = 0.25  # of the time, where a new shape is dear
 
 
 class Pace:
     """Choose the shapes of calls.
 
-    Where a new shape costs a compilation, the shapes already seen are kept to as soon as new ones have had a quarter of the time.
+    Where a new shape costs a compilation, the shapes already seen are kept to as soon as new ones have had a quarter of the time, those of many rows above all,
+    and the number of rows grows in few steps.
 
     Args:
       sizes: vocabulary sizes thrown most of the time.
@@ -41,13 +43,16 @@ class Pace:
     def shape(self, rng: np.random.Generator, elapsed: float) -> tuple[int, int]:
         """Return rows and vocabulary size of the next call, `elapsed` seconds into the campaign."""
         if self._seen and self._keeps_to_known(elapsed):
-            return self._seen[int(rng.integers(len(self._seen)))]
+            fitting = [rows for rows, _ in self._seen if rows <= self._rows]
+            most = [shape for shape in self._seen if fitting and shape[0] == max(fitting)]
+            known = most if most and rng.random() < _MANY else self._seen
+            return known[int(rng.integers(len(known)))]
         if self._large and elapsed > _LARGE_AFTER and self._on_large < 0.1 * elapsed and rng.random() < 0.05:
             size = int(rng.choice(self._large))
             return int(rng.integers(1, max(2, min(8, _LARGE_CALL // size) + 1))), size
         size = int(rng.choice(self._sizes))
         rows = min(self._rows, max(1, _SMALL_CALL // size))
-        return (rows if rng.random() < 0.7 else int(rng.integers(1, 4))), size
+        return (rows if rng.random() < _MANY else int(rng.integers(1, 4))), size
 
     def few(self, rng: np.random.Generator) -> tuple[int, int]:
         """Return rows and vocabulary size of a case whose rows are looked at one by one."""
@@ -76,9 +81,9 @@ class Pace:
         if not known:
             self._seen.append(shape)
         if rows >= self._rows and seconds < _BRISK:
-            self._rows = min(self._rows * 2, self._most)
+            self._rows = min(self._rows * self._step, self._most)
         elif rows >= self._rows and seconds > _SLOW and known:
-            self._rows = max(2, self._rows // 2)
+            self._rows = max(2, self._rows // self._step)
 
     def answered(self, rows: int, size: int, seconds: float) -> None:
         """Learn from any call that was answered, after `seconds`: the first of its shape, or another."""
@@ -98,6 +103,10 @@ class Pace:
 
     def _keeps_to_known(self, elapsed: float) -> bool:
         return self._on_new > _ON_NEW * elapsed and self._compiles
+
+    @property
+    def _step(self) -> int:
+        return 16 if self._compiles else 2
 
     @property
     def _compiles(self) -> bool:
