@@ -26,6 +26,7 @@ from samplerfuzz.samplers.temperature import Temperature, finite_ratio
 
 _LEAST_NORMAL = np.float32(2.0**-126)
 _MOMENTS = 8
+_OUTSIDE = 2.0  # what lies in a row is brought to 1.5 at most
 _FAR = [tilt for tilt in TILTS if abs(tilt) >= 0.1]  # for the others the series of the moments ends soon enough
 
 
@@ -53,20 +54,20 @@ def step_statistics(logits: jax.Array, kept: jax.Array, token: jax.Array, temper
     heat = jnp.broadcast_to(jnp.asarray(temperature, jnp.float32), z.shape[:1])
     emitted = jnp.maximum(token, 0)[:, None]
     own = jnp.take_along_axis(z, emitted, axis=-1)[:, 0]
-    number, every, bad, better = tiles.swept(_counted, (z, kept), (own, heat))
-    nan = lax.cond(jnp.any(bad > 0), lambda: tiles.count(jnp.isnan(z)), lambda: bad)
-    infinite = bad - nan
-    refused = (nan > 0) | (infinite > 0) | (number == 0) | jnp.isnan(heat)
-    # a refused row is computed as one of zeros of which one is kept, so that nothing is raised by it, and blanked at the end
-    clean = jnp.where(refused[:, None], 0.0, z)
-    inside = jnp.where(refused[:, None], jnp.arange(z.shape[-1]) == 0, kept & (z != -jnp.inf))
-    at = jnp.where(jnp.take_along_axis(inside, emitted, axis=-1)[:, 0], token, -1)
-    told = _of_the_set(clean, inside, at, heat)
+    every, bad, better = tiles.swept(_counted, (z,), (own, heat))
+    poisoned = bad > 0
+    # XLA looks into no branch when it fuses: what comes of one is computed once, and not again for each of its sums
+    marked, number, nan = lax.cond(jnp.any(poisoned), _marked_but_poisoned, _marked, z, kept, bad)
+    refused = poisoned | (number == 0) | jnp.isnan(heat)
+    at = jnp.where(jnp.take_along_axis(marked, emitted, axis=-1)[:, 0] > -jnp.inf, token, -1)
+    told = _of_the_set(marked, at, heat)
     whole = jnp.all((number == every) | refused)
-    told["mass_removed"] = lax.cond(whole, lambda: jnp.zeros_like(heat), lambda: _mass_removed(clean, inside, heat))
+    told["mass_removed"] = lax.cond(
+        whole, lambda z, marked, heat: jnp.zeros_like(heat), _mass_removed, jnp.where(poisoned[:, None], 0.0, z), marked, heat
+    )
     told["rank"] = jnp.where(own == -jnp.inf, every, better)
     told |= {name: jnp.where(token < 0, jnp.nan, told[name]) for name in ("surprisal", "excess", "rank")}
-    counters = {"kept": number, "nan": nan, "inf": infinite, "all_masked": number == 0}
+    counters = {"kept": number, "nan": nan, "inf": bad - nan, "all_masked": number == 0}
     columns = [
         counters[name].astype(jnp.float32) if name in counters else jnp.where(refused, jnp.nan, told[name].astype(jnp.float32))
         for name in FIELDS
@@ -96,27 +97,41 @@ def chain_statistics(chain: Chain, logits: jax.Array, final: jax.Array, token: j
     return jnp.asarray(step_statistics(jnp.where(kept, final, unfiltered), kept, token, 1.0))
 
 
-def _counted(z: jax.Array, kept: jax.Array, own: jax.Array, heat: jax.Array) -> list[jax.Array]:
-    """Return what counts as kept, as allowed, as NaN or +inf, and as more probable than the token emitted."""
+def _counted(z: jax.Array, own: jax.Array, heat: jax.Array) -> list[jax.Array]:
+    """Return what counts as allowed, as NaN or +inf, and as more probable than the token emitted."""
     allowed = z != -jnp.inf
     better = jnp.where(_inverts(heat), z < own, z > own)
-    return [mask.astype(jnp.int32) for mask in (allowed & kept, allowed, ~(z < jnp.inf), allowed & better)]
+    return [mask.astype(jnp.int32) for mask in (allowed, ~(z < jnp.inf), allowed & better)]
 
 
-def _of_the_set(z: jax.Array, inside: jax.Array, at: jax.Array, heat: jax.Array) -> dict[str, jax.Array]:
-    """Return what the tokens `inside` alone decide; `at` [B]: where the token emitted stands, −1 for one outside."""
-    low, high = jnp.min(jnp.where(inside, z, jnp.inf), axis=-1), jnp.max(jnp.where(inside, z, -jnp.inf), axis=-1)
-    root, s = _weighted(z, inside, heat, low, high)
-    scaled = jnp.where(inside, _scaled(z, low[:, None], high[:, None]), 0.0)
-    law, shape = (root, s), (scaled, inside)
-    total, weighted = tiles.swept(lambda root, s: [root**4, root**4 * s], law)
-    middle, number = tiles.swept(lambda scaled, inside: [scaled, inside.astype(jnp.float32)], shape)
+def _marked(z: jax.Array, kept: jax.Array, bad: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return the logits of the set, −inf outside, the number of its tokens, and the number of NaN, for rows without a bad entry."""
+    marked = jnp.where(kept, z, -jnp.inf)
+    return marked, tiles.count(marked > -jnp.inf), bad
+
+
+def _marked_but_poisoned(z: jax.Array, kept: jax.Array, bad: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return the same where some rows have bad entries: they are one zero instead, so that nothing is raised by them, and blanked at the end."""
+    one = jnp.where(jnp.arange(z.shape[-1]) == 0, 0.0, -jnp.inf)
+    marked = jnp.where((bad > 0)[:, None], one, jnp.where(kept, z, -jnp.inf))
+    return marked, tiles.count(kept & (z != -jnp.inf)), tiles.count(jnp.isnan(z))
+
+
+def _of_the_set(z: jax.Array, at: jax.Array, heat: jax.Array) -> dict[str, jax.Array]:
+    """Return what the set alone decides, whose logits are above −inf; `at` [B]: where the token emitted stands, −1 for one outside."""
+    high = jnp.max(z, axis=-1)
+    empty = high == -jnp.inf
+    low, high = jnp.where(empty, 0.0, jnp.min(jnp.where(z > -jnp.inf, z, jnp.inf), axis=-1)), jnp.where(empty, 0.0, high)
+    root, s, scaled = _weighted(z, heat, low, high)
+    total, weighted = tiles.swept(lambda root, s: [root**4, root**4 * s], (root, s))
+    middle, number = tiles.swept(_centre, (scaled,))
+    total, number = jnp.where(empty, 1.0, total), jnp.where(empty, 1.0, number)
     mean, log_total = weighted / total, jnp.log(total)
     mine, its_s = (jnp.take_along_axis(x, jnp.maximum(at, 0)[:, None], axis=-1)[:, 0] for x in (z, s))
     own, least = _unfloored(jnp.where(at < 0, -jnp.inf, mine), its_s, number, heat, low, high)
     # apart: in one loop so many sums would be slower
-    moments = [part / total for part in tiles.swept(_central_moments, law, (mean,))]
-    lifted = [part / total for part in tiles.swept(_lifted, law, (mean,))]
+    moments = [part / total for part in tiles.swept(_central_moments, (root, s), (mean,))]
+    lifted = [part / total for part in tiles.swept(_lifted, (root, s), (mean,))]
     entropy = jnp.maximum(log_total - mean, 0.0)
     return {
         "entropy": entropy,
@@ -126,7 +141,7 @@ def _of_the_set(z: jax.Array, inside: jax.Array, at: jax.Array, heat: jax.Array)
         "surprisal": log_total - own,
         "excess": mean - own,
         **_tilted(moments, lifted),
-        **_shape([part / number for part in tiles.swept(_powers, shape, (middle / number,))], low == high),
+        **_shape([part / number for part in tiles.swept(_powers, (scaled,), (middle / number,))], low == high),
     }
 
 
@@ -142,8 +157,14 @@ def _lifted(root: jax.Array, s: jax.Array, mean: jax.Array) -> list[jax.Array]:
     return [term for part in beyond for term in (part, part * (mean - s))]
 
 
-def _powers(scaled: jax.Array, inside: jax.Array, centre: jax.Array) -> list[jax.Array]:
-    return [jnp.where(inside, scaled - centre, 0.0) ** power for power in (1, 2, 3, 4)]
+def _centre(scaled: jax.Array) -> list[jax.Array]:
+    inside = scaled < _OUTSIDE
+    return [jnp.where(inside, scaled, 0.0), inside.astype(jnp.float32)]
+
+
+def _powers(scaled: jax.Array, centre: jax.Array) -> list[jax.Array]:
+    d = jnp.where(scaled < _OUTSIDE, scaled - centre, 0.0)
+    return [d**power for power in (1, 2, 3, 4)]
 
 
 def _tilted(moments: list[jax.Array], lifted: list[jax.Array]) -> dict[str, jax.Array]:
@@ -176,23 +197,25 @@ def _shape(means: list[jax.Array], flat: jax.Array) -> dict[str, jax.Array]:
     }
 
 
-def _weighted(z: jax.Array, inside: jax.Array, heat: jax.Array, low: jax.Array, high: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return the fourth roots of the weights [B, V], of which powers give those of the tilted laws, and z/T up to a constant a row.
+def _weighted(z: jax.Array, heat: jax.Array, low: jax.Array, high: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return three numbers of each token of the set of logits above −inf, which lie between `low` and `high` [B].
 
-    That is 0 for the most probable token and FLOOR at least. `low` and `high` [B]: the ends of the set; outside it the weights are 0.
+    Returns:
+      [B, V] each: the fourth root of its weight, of which powers give those of the tilted laws, 0 outside; z/T up to a constant a row, 0 for the most
+      probable, FLOOR at least and outside; its place between the ends of the row as −1 and 1, _OUTSIDE outside.
     """
     anchor, size = jnp.where(_inverts(heat), low, high)[:, None], jnp.abs(heat)[:, None]
+    magnitude = lax.bitcast_convert_type(size, jnp.uint32)
 
-    def finished(ratios: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def finished(ratios: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        inside = z > -jnp.inf
         s = jnp.where(inside, jnp.maximum(ratios, FLOOR), FLOOR)
-        return jnp.where(inside, jnp.exp(s / 4), 0.0), s
+        return jnp.where(inside, jnp.exp(s / 4), 0.0), s, jnp.where(inside, _scaled(z, low[:, None], high[:, None]), _OUTSIDE)
 
-    def extreme() -> tuple[jax.Array, jax.Array]:
-        magnitude = lax.bitcast_convert_type(size, jnp.uint32)
-        first = arg_max_only(jnp.where(inside, z, -jnp.inf)) > -jnp.inf
+    def extreme() -> tuple[jax.Array, jax.Array, jax.Array]:
+        first = arg_max_only(z) > -jnp.inf
         return finished(jnp.where(magnitude == 0, jnp.where(first, 0.0, FLOOR), finite_ratio(z, anchor, magnitude)))
 
-    # XLA looks into no branch when it fuses: what comes of one is computed once, and not again for each of its sums
     ordinary = jnp.all((size >= _LEAST_NORMAL) & (size < 2.0**100)) & jnp.all(high - low < jnp.inf)
     return lax.cond(ordinary, lambda: finished(-jnp.abs(z - anchor) / size), extreme)
 
@@ -218,9 +241,10 @@ def _scaled(z: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:
     return jnp.clip((z - (0.5 * high + 0.5 * low)) / jnp.maximum(half_difference(high, low), _LEAST_NORMAL), -1.5, 1.5)
 
 
-def _mass_removed(z: jax.Array, inside: jax.Array, heat: jax.Array) -> jax.Array:
-    allowed = z != -jnp.inf
-    low, high = jnp.min(jnp.where(allowed, z, jnp.inf), axis=-1), jnp.max(z, axis=-1)
-    weight = _weighted(z, allowed, heat, low, high)[0] ** 4
-    removed = tiles.total(jnp.where(inside, 0.0, weight))
-    return removed / (removed + tiles.total(jnp.where(inside, weight, 0.0)))
+def _mass_removed(z: jax.Array, marked: jax.Array, heat: jax.Array) -> jax.Array:
+    low, high = jnp.min(jnp.where(z == -jnp.inf, jnp.inf, z), axis=-1), jnp.max(z, axis=-1)
+    root, _, _ = _weighted(z, heat, low, high)
+    inside, removed = tiles.swept(
+        lambda root, marked: [jnp.where(which, root**4, 0.0) for which in (marked > -jnp.inf, marked == -jnp.inf)], (root, marked)
+    )
+    return removed / (removed + inside)
