@@ -70,6 +70,9 @@ def logs(*p):
         # llama.cpp counts a masked token among those that would be left
         (logs(0.5, 0.5 - 1e-3, 0), ["xtc"], {"xtc_threshold": 0.25, "min_tokens_to_keep": 2}, {1}, {0}),
         (logs(0.5, 0.5 - 1e-3, 0), ["xtc"], {"xtc_threshold": 0.25, "min_tokens_to_keep": 3}, {0, 1}, set()),
+        # float32 rounds the threshold to 0.5, and the probability of the first token as well
+        ([1, 1.0000001], ["xtc"], {"xtc_threshold": 0.5000000298023224}, set(), {0, 1}),
+        ([1, 1.0000001], ["xtc"], {"xtc_threshold": 0.50001}, {0, 1}, set()),
     ],
 )
 def test_must_and_may(logits, order, parameters, must, may):
@@ -208,6 +211,25 @@ def test_what_hardware_that_flushes_subnormals_answers_is_fair(answer):
     assert not judge_distributions(belief, np.array([answer]), values="logits").wrong.any()
     _, _, belief = sets([-1e-30, 0.0], ["temperature"], temperature=1e-32)
     assert judge_distributions(belief, np.array([(0.5, 0.5)]), values="logits").wrong.any()
+
+
+@pytest.mark.parametrize("order", [["temperature"], ["dynatemp"]])
+@pytest.mark.parametrize(("subnormal", "must", "may"), [("divide", {0, 1}, set()), ("round", set(), {0, 1}), ("greedy", set(), {0, 1})])
+def test_float32_takes_a_temperature_below_all_its_numbers_for_zero(order, subnormal, must, may):
+    reading = Reading(settled={(order[0], "subnormal"): subnormal})
+    asked = {"temperature": 1e-99} if order == ["temperature"] else {"temperature": 1e-99, "dynatemp_range": 0.0}
+    assert sets([1, 1], order, reading=reading, **asked)[:2] == (must, may)
+
+
+def test_float32_divides_by_a_temperature_below_its_normal_numbers():
+    reading = Reading(settled={("temperature", "subnormal"): "round"})
+    assert sets([1, 1], ["temperature"], reading=reading, temperature=-1e-44)[:2] == ({0, 1}, set())
+
+
+@pytest.mark.parametrize(("share", "may"), [(1 + 1e-9, {0, 1}), (1.001, set())])
+def test_a_min_p_that_rounds_to_one_may_be_one(share, may):
+    reading = Reading(settled={("min_p", "above_one"): "off"})
+    assert sets(logs(0.6, 0.4), ["min_p"], reading=reading, min_p=share)[1] == may
 
 
 @pytest.mark.filterwarnings("error")

@@ -14,12 +14,12 @@ import numpy as np
 from samplerfuzz.oracle.belief import Belief
 from samplerfuzz.oracle.conventions import Convention, Occasion, conventions
 from samplerfuzz.oracle.entropy import information
-from samplerfuzz.oracle.temperature import NEGATIVE, SMALLEST_NORMAL, SUBNORMAL, arg_max, divided
+from samplerfuzz.oracle.temperature import NEGATIVE, SMALLEST_NORMAL, SUBNORMAL, arg_max, as_read, divided, is_subnormal
 
 
 def _zero_with_a_range(at: Occasion) -> bool:
     temperature = at.parameters.get("temperature")
-    return temperature is not None and bool(((temperature == 0) & (at["dynatemp_range"] > 0)).any())
+    return temperature is not None and bool((((temperature == 0) | is_subnormal(temperature)) & (at["dynatemp_range"] > 0)).any())
 
 
 @conventions(
@@ -40,7 +40,7 @@ def dynatemp(
     dynatemp_exponent: np.ndarray | None = None,
 ) -> Belief:
     """Divide by a temperature between `temperature` ∓ `dynatemp_range` [R] that follows the entropy."""
-    t = np.ones_like(dynatemp_range) if temperature is None else temperature
+    t = np.ones_like(dynatemp_range) if temperature is None else as_read(temperature, subnormal)
     exponent = np.ones_like(dynatemp_range) if dynatemp_exponent is None else dynatemp_exponent
     plain = divided(belief, t, negative=negative, subnormal=subnormal)
     ranged = (dynatemp_range > 0) & ~((t == 0) & (zero == "greedy"))

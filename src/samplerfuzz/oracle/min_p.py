@@ -14,7 +14,9 @@ from samplerfuzz.oracle.conventions import Convention, conventions
 @conventions(Convention(name="above_one", values=("maximum", "off"), matters=lambda at: bool((at["min_p"] > 1).any())))
 def min_p(belief: Belief, *, min_p: np.ndarray, above_one: str) -> Belief:
     """Keep what has at least the share `min_p` [R] of the largest probability."""
-    off = (min_p <= 0) | ((min_p > 1) & (above_one == "off"))
+    # what the arithmetic rounds to 1 is not above 1
+    above, surely_above = (min_p > bound for bound in (1, 1 + 2 * belief.arithmetic.unit))
+    off = (min_p <= 0) | (surely_above & (above_one == "off"))
     share = np.clip(np.where(off, 1.0, min_p), 1e-300, 1.0)
     low, high = belief.bounds()
     peak_low = np.where(belief.must, low, -np.inf).max(-1, keepdims=True)
@@ -27,7 +29,7 @@ def min_p(belief: Belief, *, min_p: np.ndarray, above_one: str) -> Belief:
     grain = 2 * belief.arithmetic.grain * belief.z.shape[-1]
     lowest, highest = np.log(np.maximum(share - grain, 1e-300))[:, None], np.log(share + grain)[:, None]
     with np.errstate(invalid="ignore"):
-        removed = high < peak_low + lowest - band[:, None]
+        removed = (high < peak_low + lowest - band[:, None]) & ~(above & (above_one == "off"))[:, None]
         top = low >= high.max(-1, keepdims=True)
         kept = (low > peak_high + highest + band[:, None]) | top
     only = belief.possible.sum(-1) == 1

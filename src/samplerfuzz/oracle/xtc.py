@@ -30,9 +30,10 @@ def xtc(
 ) -> Belief:
     """Remove the top choices but the least probable."""
     probability = np.ones_like(xtc_threshold) if xtc_probability is None else xtc_probability
-    off = (xtc_threshold > 0.5) | (probability <= 0) | ((probability < 1) & (coin == "rests"))
     bottom, ceiling = belief.probabilities()
     band = 16 * belief.arithmetic.unit * (1 + xtc_threshold) + min(1e-7, 2 * belief.arithmetic.unit)
+    # a threshold that the arithmetic rounds to 0.5 need not be a no-op: two tokens may round to 0.5 as well
+    off = (xtc_threshold > 0.5 + band) | (probability <= 0) | ((probability < 1) & (coin == "rests"))
     threshold = xtc_threshold[:, None]
     low, high = belief.span
     over = np.greater if choice == "above" else np.greater_equal
