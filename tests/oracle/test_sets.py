@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from samplerfuzz.oracle import History, Reading, believe, judge_distributions, judge_tokens, precision
+from samplerfuzz.oracle import History, Reading, believe, judge_distributions, judge_tokens, precision, readings
 
 INF = np.inf
 FLOAT32 = precision("float32")
@@ -213,17 +213,35 @@ def test_what_hardware_that_flushes_subnormals_answers_is_fair(answer):
     assert judge_distributions(belief, np.array([(0.5, 0.5)]), values="logits").wrong.any()
 
 
-@pytest.mark.parametrize("order", [["temperature"], ["dynatemp"]])
-@pytest.mark.parametrize(("subnormal", "must", "may"), [("divide", {0, 1}, set()), ("round", set(), {0, 1}), ("greedy", set(), {0, 1})])
-def test_float32_takes_a_temperature_below_all_its_numbers_for_zero(order, subnormal, must, may):
-    reading = Reading(settled={(order[0], "subnormal"): subnormal})
-    asked = {"temperature": 1e-99} if order == ["temperature"] else {"temperature": 1e-99, "dynatemp_range": 0.0}
-    assert sets([1, 1], order, reading=reading, **asked)[:2] == (must, may)
+@pytest.mark.parametrize(
+    ("order", "parameters"),
+    [
+        (["temperature"], {"temperature": 1e-99}),
+        (["dynatemp"], {"temperature": -1e-99, "dynatemp_range": 0.0}),
+        (["top_n_sigma"], {"top_n_sigma": 1e-99}),
+        (["adaptive_p"], {"adaptive_target": -1e-99}),
+    ],
+)
+def test_a_parameter_below_all_numbers_of_float32_may_be_zero(order, parameters):
+    zero = {name: value if abs(value) > 1e-9 else 0.0 for name, value in parameters.items()}
+    for subnormal, expected in (("kept", parameters), ("rounded", zero), ("zero", zero)):
+        *_, belief = sets([1, 1, 0.5], order, reading=Reading(subnormal=subnormal), **parameters)
+        *_, alike = sets([1, 1, 0.5], order, **expected)
+        assert all(np.array_equal(getattr(belief, part), getattr(alike, part)) for part in ("must", "may", "z", "error"))
+
+
+def test_the_readings_of_a_tiny_parameter():
+    def of(value):
+        parameters = {"top_n_sigma": np.array([value])}
+        return [reading.subnormal for reading in readings(["top_n_sigma"], parameters, declared={"top_n_sigma.sigma": "bessel"})]
+
+    assert of(1e-30) == ["kept"]
+    # zero is off, or the maximum only
+    assert of(1e-40) == ["kept", "rounded", "zero", "zero"]
 
 
 def test_float32_divides_by_a_temperature_below_its_normal_numbers():
-    reading = Reading(settled={("temperature", "subnormal"): "round"})
-    assert sets([1, 1], ["temperature"], reading=reading, temperature=-1e-44)[:2] == ({0, 1}, set())
+    assert sets([1, 1], ["temperature"], reading=Reading(subnormal="rounded"), temperature=-1e-44)[:2] == ({0, 1}, set())
 
 
 @pytest.mark.parametrize(("share", "may"), [(1 + 1e-9, {0, 1}), (1.001, set())])

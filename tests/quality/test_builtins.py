@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from samplerfuzz.cases import Generator
+from samplerfuzz.cases import Generator, parameters
+from samplerfuzz.cases.generator import STRATEGIES
 from samplerfuzz.cases.steps import scenario
 from samplerfuzz.checks.registry import load_all
+from samplerfuzz.core.registry import parameter, technique
 from samplerfuzz.engine.campaign import Limits
 from samplerfuzz.engine.events import FindingFound, TargetFinished
 from samplerfuzz.engine.run import CLEAN, run, select_checks
@@ -14,6 +16,36 @@ from samplerfuzz.targets.builtin import CHAINS, builtin_target
 
 @pytest.mark.parametrize("name", CHAINS)
 def test_no_disagreement_with_the_oracle(name):
+    assert_agrees(name)
+
+
+def is_real(name):
+    return parameter(name).is_number and parameter(name).kind not in ("integer", "switch")
+
+
+def beside_edge(name, rng, rows, logits):
+    """Return values off an edge by anything between a percent and what double precision resolves: single precision rounds most onto it."""
+    if not is_real(name):
+        return parameters.ordinary(name, rng, rows, logits)
+    item = parameter(name)
+    at = np.array([value for value in (*item.common, item.neutral, 0, 0.5, 1, -1) if value is not None and np.isfinite(value)])
+    at = rng.choice(at, rows)
+    off = rng.choice([-1, 1], rows) * 2.0 ** -rng.integers(7, 54, rows)
+    tiny = rng.choice([-1, 1], rows) * 10.0 ** -rng.uniform(1, 320, rows)
+    return np.where(at == 0, np.where(rng.random(rows) < 0.5, off, tiny), at * (1 + off))
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, order in CHAINS.items() if len(order) == 1 and is_real(technique(name).parameters[0].name)]
+)
+def test_no_disagreement_just_beside_the_edges(name, monkeypatch):
+    monkeypatch.setattr(parameters, "edge", beside_edge)
+    for strategy in STRATEGIES:
+        monkeypatch.setitem(STRATEGIES, strategy, 0.9 if strategy == "edge" else 0.1 / (len(STRATEGIES) - 1))
+    assert_agrees(name)
+
+
+def assert_agrees(name):
     findings, pairs = [], []
 
     def listen(event):

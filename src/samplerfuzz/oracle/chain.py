@@ -12,7 +12,7 @@ import numpy as np
 
 from samplerfuzz.core.registry import load, technique
 from samplerfuzz.oracle.belief import Belief, Precision, start
-from samplerfuzz.oracle.conventions import Reading
+from samplerfuzz.oracle.conventions import Reading, read
 from samplerfuzz.oracle.history import History
 from samplerfuzz.oracle.keeping import spared
 from samplerfuzz.oracle.memory import NOTHING, Memory
@@ -96,7 +96,7 @@ def _stages(
     for stage in order:
         item = technique(stage)
         twin = load(item.oracle)
-        arguments: dict[str, Any] = {p.name: parameters[p.name] for p in item.parameters if p.name in parameters}
+        arguments: dict[str, Any] = dict(read(item, parameters, reading.subnormal))
         count = arguments.pop(LEAST, None)
         given = {"history": history, "memory": (memory or {}).get(stage, NOTHING)}
         arguments |= {name: value for name, value in given.items() if name in _named(twin)}

@@ -14,10 +14,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from samplerfuzz.core.registry import load, technique
+from samplerfuzz.core.registry import Technique, load, technique
 from samplerfuzz.oracle.history import History
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+# what the arithmetic makes of parameters below the normal numbers of float32, whichever stage reads them: they are what they are (float64),
+# they are what float32 rounds them to, which is zero in the end, or the machine takes all of them for zero
+_SUBNORMAL = ("kept", "rounded", "zero")
+_SMALLEST_NORMAL = 1.1754943508222875e-38
+# half the smallest number of float32: it and what lies below become zero
+_VANISHING = 7.006492321624085e-46
 
 TIES = ("any", "all", "cut", "low", "high")
 
@@ -89,11 +96,13 @@ class Reading:
       settled: (stage, convention) -> value; what is not named has its plainest value.
       coins: (stage, coin) -> value.
       chance: [R] probability of these coins, or 1.
+      subnormal: what becomes of parameters below the normal numbers of float32: "kept", "rounded" or "zero".
     """
 
     settled: Mapping[tuple[str, str], str] = field(default_factory=dict)
     coins: Mapping[tuple[str, str], str] = field(default_factory=dict)
     chance: np.ndarray | float = 1.0
+    subnormal: str = "kept"
 
     def arguments(self, stage: str) -> dict[str, str]:
         """Return the keyword arguments that the twin of `stage` gets."""
@@ -112,12 +121,37 @@ def readings(
       history: the tokens so far.
       declared: "stage.convention" -> value, what the target or its dialect settles.
     """
+    tiny = any(_is_subnormal(value).any() for stage in order for value in read(technique(stage), parameters).values())
+    for subnormal in _SUBNORMAL if tiny else _SUBNORMAL[:1]:
+        yield from _readings(order, parameters, history, declared or {}, subnormal)
+
+
+def read(item: Technique, parameters: Mapping[str, np.ndarray], subnormal: str = "kept") -> dict[str, np.ndarray]:
+    """Return the parameters of a technique that are given, as read: those below the normal numbers of float32 "kept", "rounded" or "zero"."""
+    given = {p.name: parameters[p.name] for p in item.parameters if p.name in parameters}
+    if subnormal == "kept":
+        return given
+    lost = _is_subnormal if subnormal == "zero" else _vanishes
+    return {name: np.where(lost(value), 0.0, value) for name, value in given.items()}
+
+
+def _is_subnormal(value: np.ndarray) -> np.ndarray:
+    return (np.abs(value) < _SMALLEST_NORMAL) & (value != 0) if np.ndim(value) < 2 else np.zeros(1, bool)
+
+
+def _vanishes(value: np.ndarray) -> np.ndarray:
+    return _is_subnormal(value) & (np.abs(value) <= _VANISHING)
+
+
+def _readings(
+    order: Sequence[str], parameters: Mapping[str, np.ndarray], history: History | None, declared: Mapping[str, str], subnormal: str
+) -> Iterator[Reading]:
     open_choices: list[list[tuple[tuple[str, str], str]]] = []
     coins: list[list[tuple[tuple[str, str], str, np.ndarray]]] = []
     filtered = False
     for stage in order:
         item = technique(stage)
-        given = {p.name: np.asarray(parameters[p.name], np.float64) for p in item.parameters if p.name in parameters}
+        given = {name: np.asarray(value, np.float64) for name, value in read(item, parameters, subnormal).items()}
         occasion = Occasion(parameters=given, filtered=filtered, history=history or History.none(_rows(given)))
         for convention in conventions_of(stage):
             key = (stage, convention.name)
@@ -126,7 +160,7 @@ def readings(
                     first = np.clip(convention.chance(occasion), 0, 1)
                     coins.append([(key, value, p) for value, p in zip(convention.values, (first, 1 - first), strict=True)])
                 continue
-            named = (declared or {}).get(f"{stage}.{convention.name}")
+            named = declared.get(f"{stage}.{convention.name}")
             if named is not None:
                 open_choices.append([(key, named)])
             elif convention.matters(occasion):
@@ -137,7 +171,7 @@ def readings(
             chance: np.ndarray | float = 1.0
             for _, _, p in toss:
                 chance = chance * p
-            yield Reading(settled=dict(choice), coins={key: value for key, value, _ in toss}, chance=chance)
+            yield Reading(settled=dict(choice), coins={key: value for key, value, _ in toss}, chance=chance, subnormal=subnormal)
 
 
 def _rows(parameters: Mapping[str, np.ndarray]) -> int:

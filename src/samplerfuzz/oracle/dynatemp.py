@@ -14,19 +14,18 @@ import numpy as np
 from samplerfuzz.oracle.belief import Belief
 from samplerfuzz.oracle.conventions import Convention, Occasion, conventions
 from samplerfuzz.oracle.entropy import information
-from samplerfuzz.oracle.temperature import NEGATIVE, SMALLEST_NORMAL, SUBNORMAL, arg_max, as_read, divided, is_subnormal
+from samplerfuzz.oracle.temperature import NEGATIVE, SMALLEST_NORMAL, arg_max, divided
 
 
 def _zero_with_a_range(at: Occasion) -> bool:
     temperature = at.parameters.get("temperature")
-    return temperature is not None and bool((((temperature == 0) | is_subnormal(temperature)) & (at["dynatemp_range"] > 0)).any())
+    return temperature is not None and bool(((temperature == 0) & (at["dynatemp_range"] > 0)).any())
 
 
 @conventions(
     Convention(name="count", values=("allowed", "vocabulary", "candidates"), matters=lambda at: bool((at["dynatemp_range"] > 0).any())),
     Convention(name="zero", values=("range", "greedy"), matters=_zero_with_a_range),
     NEGATIVE,
-    SUBNORMAL,
 )
 def dynatemp(
     belief: Belief,
@@ -35,14 +34,13 @@ def dynatemp(
     count: str,
     zero: str,
     negative: str,
-    subnormal: str,
     temperature: np.ndarray | None = None,
     dynatemp_exponent: np.ndarray | None = None,
 ) -> Belief:
     """Divide by a temperature between `temperature` ∓ `dynatemp_range` [R] that follows the entropy."""
-    t = np.ones_like(dynatemp_range) if temperature is None else as_read(temperature, subnormal)
+    t = np.ones_like(dynatemp_range) if temperature is None else temperature
     exponent = np.ones_like(dynatemp_range) if dynatemp_exponent is None else dynatemp_exponent
-    plain = divided(belief, t, negative=negative, subnormal=subnormal)
+    plain = divided(belief, t, negative=negative)
     ranged = (dynatemp_range > 0) & ~((t == 0) & (zero == "greedy"))
     if not ranged.any():
         return plain
@@ -75,7 +73,7 @@ def _temperatures(
 def _between(belief: Belief, nominal: np.ndarray, least: np.ndarray, most: np.ndarray) -> Belief:
     """Divide by a temperature [R] that is known up to an interval; where it may be 0 the arg-max may stay alone."""
     safe = np.maximum(nominal, SMALLEST_NORMAL)
-    result = divided(belief, safe, negative="invert", subnormal="divide")
+    result = divided(belief, safe, negative="invert")
     least, most = np.maximum(np.minimum(least, safe), 0)[:, None], np.maximum(most, safe)[:, None]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         gap = np.where(belief.possible, -np.maximum(result.z, -1e300), 0) * safe[:, None]

@@ -1,8 +1,8 @@
 """Temperature: z / T for every real T; 0 is greedy, negative inverts, ±∞ is uniform over the allowed set (Kauffman 2023 for T < 0).
 
 A mask is applied after the division: a masked token stays masked. Greedy is the arg-max of what the stages before left, or, where an
-engine decides on it before anything else, of the row before any filter. T < 0 divides as any other, or is greedy (llama.cpp). A T below the
-normal numbers of float32 divides (float64); or it divides unless float32 rounds it to zero; or the machine takes all of them for zero. NaN has no reading.
+engine decides on it before anything else, of the row before any filter. T < 0 divides as any other, or is greedy (llama.cpp). NaN has no
+reading.
 """
 
 from __future__ import annotations
@@ -13,19 +13,6 @@ from samplerfuzz.oracle.belief import Belief
 from samplerfuzz.oracle.conventions import Convention, Occasion, conventions
 
 SMALLEST_NORMAL = 1.1754943508222875e-38
-# half the smallest number of float32: it and what lies below are rounded to zero
-_VANISHING = 7.006492321624085e-46
-
-
-def is_subnormal(temperature: np.ndarray) -> np.ndarray:
-    """Return where T is not zero and lies below the normal numbers of float32."""
-    return (np.abs(temperature) < SMALLEST_NORMAL) & (temperature != 0)
-
-
-def as_read(temperature: np.ndarray, subnormal: str) -> np.ndarray:
-    """Return T as the machine takes it: zero where it is too small under that convention."""
-    lost = {"divide": False, "round": np.abs(temperature) <= _VANISHING, "greedy": is_subnormal(temperature)}[subnormal]
-    return np.where(lost, 0.0, temperature)
 
 
 def _given(at: Occasion) -> np.ndarray:
@@ -33,19 +20,17 @@ def _given(at: Occasion) -> np.ndarray:
 
 
 NEGATIVE = Convention(name="negative", values=("invert", "greedy"), matters=lambda at: bool((_given(at) < 0).any()))
-SUBNORMAL = Convention(name="subnormal", values=("divide", "round", "greedy"), matters=lambda at: bool(is_subnormal(_given(at)).any()))
 GREEDY = Convention(name="greedy", values=("in_turn", "first"), matters=lambda at: at.filtered and bool((_given(at) <= 0).any()))
 
 
-@conventions(NEGATIVE, GREEDY, SUBNORMAL)
-def temperature(belief: Belief, *, temperature: np.ndarray, unfiltered: Belief, negative: str, greedy: str, subnormal: str) -> Belief:
+@conventions(NEGATIVE, GREEDY)
+def temperature(belief: Belief, *, temperature: np.ndarray, unfiltered: Belief, negative: str, greedy: str) -> Belief:
     """Divide by `temperature` [R]."""
-    return divided(belief, temperature, negative=negative, subnormal=subnormal, first=unfiltered if greedy == "first" else None)
+    return divided(belief, temperature, negative=negative, first=unfiltered if greedy == "first" else None)
 
 
-def divided(belief: Belief, temperature: np.ndarray, *, negative: str, subnormal: str, first: Belief | None = None) -> Belief:
+def divided(belief: Belief, temperature: np.ndarray, *, negative: str, first: Belief | None = None) -> Belief:
     """Divide by `temperature` [R], under conventions; greedy rows take the arg-max of `first` where it is given."""
-    temperature = as_read(temperature, subnormal)
     zero = temperature == 0
     if negative == "greedy":
         zero |= temperature < 0
