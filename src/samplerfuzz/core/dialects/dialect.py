@@ -12,6 +12,8 @@ from samplerfuzz.core.errors import ParameterError
 from samplerfuzz.core.intervals import contains
 from samplerfuzz.core.registry import TECHNIQUES, Technique, parameter, parameter_owners
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
@@ -34,12 +36,16 @@ class Rule:
     called: str = ""
 
     def settled(self, name: str, values: Any, vocabulary: int | None = None) -> np.ndarray:
-        """Return what the engine computes with, of the shape of `values`: sentinels are the neutral value of `name`."""
+        """Return what the engine computes with, of the shape of `values`: sentinels are the neutral value of `name`.
+
+        A value that single precision rounds out of a set stays as it is: on which side of the end the engine sees it is its own affair.
+        """
         given = np.asarray(values)
+        rounded = np.clip(given, -_LARGEST, _LARGEST).astype(np.float32)
         out, undecided = given, np.ones(given.shape, bool)
         neutral = parameter(name).neutral
         for where, value in ((self.off, neutral), *self.becomes):
-            hit = undecided & contains(where, given, vocabulary)
+            hit = undecided & contains(where, given, vocabulary) & contains(where, rounded, vocabulary)
             if hit.any() and value is not None:
                 out = np.where(hit, np.asarray(value, given.dtype if float(value).is_integer() else np.float64), out)
             undecided &= ~hit
