@@ -1,6 +1,7 @@
 """When a token of a row in a batch is another than alone."""
 
 import numpy as np
+import pytest
 
 import samplerfuzz as sf
 from samplerfuzz.cases import Case
@@ -32,3 +33,16 @@ def test_a_tie_may_be_broken_otherwise_in_a_batch():
 
 def test_another_token_in_a_batch_is_told():
     assert examined([0.0, 1.0], lambda logits: -logits)
+
+
+@pytest.mark.parametrize(("far", "told"), [(4.0, True), (9.0, False)])
+def test_a_probability_that_may_be_flushed_to_zero_may_be_so_in_a_batch_only(far, told):
+    @sf.target(order=["temperature"], returns="probs", per_row=True, dtype="float16")
+    def flushed(logits, temperature):
+        answer = probabilities(logits.astype(np.float64))
+        return answer if len(logits) == 1 else np.where(answer < 0.02, 0, answer)
+
+    # half precision has no normal number below 6e-5: e^-9 may be flushed, e^-4 not
+    case = Case(logits=np.array([[0.0, -far], [0.0, 1.0]], np.float32), parameters={"temperature": np.ones(2)})
+    check = load_all()["row_alone_equals_row_in_batch"]
+    assert bool(list(check.examine(PlainTarget(flushed, locator="flushed"), case))) == told

@@ -87,7 +87,8 @@ def _compared(
     # under every reading both answers are settled, and are the same
     certain = differs[rows]
     for before, after in zip(one.beliefs_of(rows), two.beliefs_of(rows), strict=True):
-        certain &= np.where(before.must, back(after.must), ~before.possible & ~back(after.possible))
+        kept = before.must & back(after.must) & ~before.may_vanish & ~back(after.may_vanish)
+        certain &= kept | (~before.possible & ~back(after.possible))
     for index in np.flatnonzero(certain.any(-1))[:1]:
         row, token = int(rows[index]), int(np.flatnonzero(certain[index])[0])
         shown = {"first": left[row].tolist(), "second": right[row].tolist(), "token": token, "outcome": "value"}

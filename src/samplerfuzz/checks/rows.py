@@ -85,7 +85,7 @@ def distribution_differs(batch: Judgement, row: int, alone: Judgement) -> bool:
     if not beyond_rounding(batch.spec, one, other):
         return False
     readings = batch.belief_of(row)
-    certain = np.logical_and.reduce([b.must[0] | ~b.possible[0] for b in readings])
+    certain = np.logical_and.reduce([(b.must[0] & ~b.may_vanish[0]) | ~b.possible[0] for b in readings])
     support_differs = ((one > 0) != (other > 0)) & certain & (np.maximum(one, other) > 1e-30)
     if support_differs.any():
         return True

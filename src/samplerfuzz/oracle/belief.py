@@ -17,6 +17,7 @@ from samplerfuzz.core.errors import UsageError
 from samplerfuzz.oracle.ranking import Ranking
 
 _HUGE = 1e300
+_LOG_UNDERFLOW = -83.0
 _HEAVIEST = 600.0  # logarithm of a weight: the sum over a whole vocabulary stays finite
 
 
@@ -178,6 +179,15 @@ class Belief:
         bottom[np.isnan(bottom)] = 0.0
         ceiling[np.isnan(ceiling)] = 0.0
         return bottom, np.minimum(1.0, ceiling)
+
+    @property
+    def may_vanish(self) -> np.ndarray:
+        """[R, V] bool: so far below the best that an honest probability may be flushed to zero."""
+        top = np.where(self.possible, self.z, -np.inf).max(-1, keepdims=True)
+        gap = np.where(self.possible, self.z, 0.0)
+        gap -= np.where(np.isfinite(top), top, 0)
+        gap -= np.minimum(self.error, 1e300)
+        return (gap < max(_LOG_UNDERFLOW, np.log(self.arithmetic.underflow))) & self.possible
 
     def mass_before(self, ranking: Ranking, ties: str = "") -> tuple[np.ndarray, np.ndarray]:
         """Return bounds [R, V] of the probability mass that stands before each token in a ranking, under a tie rule of `ranking`."""

@@ -8,7 +8,6 @@ import numpy as np
 
 from samplerfuzz.oracle.belief import Belief
 
-_LOG_UNDERFLOW = -83.0
 _LOG_NEGLIGIBLE = np.log(1e-12)
 
 
@@ -48,12 +47,8 @@ def judge_distributions(belief: Belief, observed: np.ndarray, *, values: str) ->
     support, possible, must = observed > 0, belief.possible, belief.must
     unit, size = belief.arithmetic.unit, observed.shape[-1]
     error = np.minimum(belief.error, 1e300)
-    top = np.where(possible, belief.z, -np.inf).max(-1, keepdims=True)
-    top[~np.isfinite(top)] = 0
     z = np.where(possible, belief.z, 0.0)
-    gap = z - top
-    gap -= error
-    sunk = (gap < max(_LOG_UNDERFLOW, np.log(belief.arithmetic.underflow))) & possible
+    sunk = belief.may_vanish
     inside = support & possible
     # greedy, then a list that forbids the arg-max: where the stages in their order leave nothing, no answer is wrong
     some = possible.any(-1)
