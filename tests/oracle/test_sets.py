@@ -80,6 +80,13 @@ def test_must_and_may(logits, order, parameters, must, may):
     assert (got_must, got_may) == (must, may)
 
 
+def test_of_equal_denormals_one_may_be_flushed():
+    """Multiplying the seen one by a repetition penalty of 1 makes it zero; then 0.96 is reached before the other."""
+    row = [0.0] * 13 + [1.0] * 4 + [-1e-40, -1e-40]
+    _, may, _ = sets(row, ["top_p"], Reading(settled={("top_p", "ties"): "all"}), top_p=0.96)
+    assert {17, 18} <= may
+
+
 def test_a_tie_at_the_cut_still_fixes_how_many_stay():
     *_, belief = sets([1, 2, 2, 2, 3], ["top_k"], top_k=3)
     assert belief.least[0] == 3

@@ -18,6 +18,7 @@ from samplerfuzz.oracle.ranking import Ranking
 
 _HUGE = 1e300
 _LOG_UNDERFLOW = -83.0
+_LEAST_NORMAL = 1.2e-38
 _HEAVIEST = 600.0  # logarithm of a weight: the sum over a whole vocabulary stays finite
 
 
@@ -144,7 +145,11 @@ class Belief:
     @property
     def alike(self) -> tuple[np.ndarray, ...]:
         """What tokens that tie in every implementation have in common: the logit they were given, and what has become of it."""
-        return self.given, self.z, self.error
+        denormal = (np.abs(self.given) < _LEAST_NORMAL) & (self.given != 0)
+        if not denormal.any():
+            return self.given, self.z, self.error
+        # whatever touches one of them, a penalty of 1 for a token of the history, may flush it and leave the others
+        return self.given, self.z, self.error, np.where(denormal, np.arange(1.0, denormal.shape[-1] + 1), 0.0)
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Return lowest and highest honest logits [R, V], -inf for tokens of never."""
@@ -269,7 +274,7 @@ def start(logits: np.ndarray, arithmetic: Precision) -> Belief:
     rows = z.shape[0]
     size = np.abs(np.where(allowed, z, 0))
     # float32 logits are exact in float32; a denormal may be flushed to zero by the hardware
-    error = np.where((size > 0) & (size < 1.2e-38), 1.2e-38, arithmetic.unit * size if arithmetic.unit > 1e-7 else 0.0)
+    error = np.where((size > 0) & (size < _LEAST_NORMAL), _LEAST_NORMAL, arithmetic.unit * size if arithmetic.unit > 1e-7 else 0.0)
     return Belief(
         z=z,
         error=error,
