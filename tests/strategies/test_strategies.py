@@ -143,7 +143,9 @@ def test_histories_hold_foreign_ids_where_they_are_asked_for():
         return any((row < 0).any() or (row >= 5).any() for row in rows)
 
     assert find(
-        histories(vocabulary=5, foreign=True), is_foreign, settings=settings(database=None, suppress_health_check=list(HealthCheck))
+        histories(vocabulary=5, foreign=True),
+        is_foreign,
+        settings=settings(database=None, max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck)),
     )
 
 
