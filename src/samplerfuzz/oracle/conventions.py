@@ -22,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 # what the arithmetic makes of parameters below the normal numbers of float32, whichever stage reads them: they are what they are (float64),
 # they are what float32 rounds them to, which is zero in the end, or the machine takes all of them for zero
 _SUBNORMAL = ("kept", "rounded", "zero")
-_SMALLEST_NORMAL = 1.1754943508222875e-38
+SMALLEST_NORMAL = 1.1754943508222875e-38
 # half the smallest number of float32: it and what lies below become zero
 _VANISHING = 7.006492321624085e-46
 
@@ -136,7 +136,7 @@ def read(item: Technique, parameters: Mapping[str, np.ndarray], subnormal: str =
 
 
 def _is_subnormal(value: np.ndarray) -> np.ndarray:
-    return (np.abs(value) < _SMALLEST_NORMAL) & (value != 0) if np.ndim(value) < 2 else np.zeros(1, bool)
+    return (np.abs(value) < SMALLEST_NORMAL) & (value != 0) if np.ndim(value) < 2 else np.zeros(1, bool)
 
 
 def _vanishes(value: np.ndarray) -> np.ndarray:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 
 from samplerfuzz.oracle.belief import Belief
-from samplerfuzz.oracle.conventions import Convention, Occasion, conventions
+from samplerfuzz.oracle.conventions import SMALLEST_NORMAL, Convention, Occasion, conventions
 from samplerfuzz.oracle.entropy import information
-from samplerfuzz.oracle.temperature import NEGATIVE, SMALLEST_NORMAL, arg_max, divided
+from samplerfuzz.oracle.temperature import NEGATIVE, arg_max, divided
 
 
 def _zero_with_a_range(at: Occasion) -> bool:

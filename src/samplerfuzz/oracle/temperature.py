@@ -12,8 +12,6 @@ import numpy as np
 from samplerfuzz.oracle.belief import Belief
 from samplerfuzz.oracle.conventions import Convention, Occasion, conventions
 
-SMALLEST_NORMAL = 1.1754943508222875e-38
-
 
 def _given(at: Occasion) -> np.ndarray:
     return at.parameters.get("temperature", np.ones(1))
